@@ -1,0 +1,5 @@
+//! The Alpenglow protocol as a pure function. See [`types`] for the words and [`params`] for the
+//! figures.
+
+pub mod params;
+pub mod types;
