@@ -152,7 +152,7 @@ impl Params {
                 delta_ns: self.delta_ns,
             });
         }
-        let whole = self.epoch_slots % super::types::SLOTS_PER_WINDOW == 0;
+        let whole = self.epoch_slots.is_multiple_of(super::types::SLOTS_PER_WINDOW);
         if self.epoch_slots == 0 || !whole {
             return Err(ParamsError::Epoch(self.epoch_slots));
         }

@@ -46,7 +46,7 @@ impl Slot {
     /// True for the first slot of a window, where the parent is chosen by ParentReady. Genesis is
     /// the first slot of window 0; slot 1 is *not* first (protocol 1.3).
     pub fn is_first(self) -> bool {
-        self.0 % SLOTS_PER_WINDOW == 0
+        self.0.is_multiple_of(SLOTS_PER_WINDOW)
     }
 
     /// True for the last slot of a window.
