@@ -34,6 +34,8 @@ pub const MAX_NOTAR_FALLBACKS: usize = 3;
 pub const MAX_BLOCKS_PER_SLOT: usize = 8;
 /// Slots of state held above the highest finalized one, and slots under repair above the root.
 pub const MAX_HELD_SLOTS: u64 = 2_048;
+/// Votes and certificates are held down to so many slots below the highest finalized one.
+pub const HELD_BELOW_FINAL_SLOTS: u64 = 64;
 /// Votes are taken up to so many slots past the highest slot that can matter yet (K31).
 pub const VOTE_LOOKAHEAD_SLOTS: u64 = 40;
 /// Datagrams that one standstill trigger sends to each peer at most (10.1).
