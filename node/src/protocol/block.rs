@@ -227,6 +227,9 @@ impl Block {
         for (t, slice) in (0u8..).zip(&slices) {
             let payload =
                 Payload::decode(&slice.encoded.payload()).ok_or(BlockError::Payload(t))?;
+            if t == 0 && payload.parent.is_none() {
+                return Err(BlockError::NoParent);
+            }
             if let Some(stated) = payload.parent {
                 let allowed = t == 0 || (slot.is_first() && !switched && parent != Some(stated));
                 if !allowed {
@@ -243,7 +246,8 @@ impl Block {
             }
             transactions.extend(payload.transactions);
         }
-        let tree = merkle::Tree::new(slices.iter().map(|s| slice_leaf(s.commitment.root)).collect());
+        let tree =
+            merkle::Tree::new(slices.iter().map(|s| slice_leaf(s.commitment.root)).collect());
         Ok(Block {
             id: BlockId::new(slot, tree.root()),
             parent: parent.ok_or(BlockError::NoParent)?,

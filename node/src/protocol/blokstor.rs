@@ -186,8 +186,7 @@ impl Blokstor {
         let pieces = std::mem::take(&mut slice.pieces);
         match erasure::decode(&commitment.root, &pieces) {
             Ok(encoded) => {
-                slice.decoded =
-                    Some(Slice { commitment, signature: slice.signature, encoded });
+                slice.decoded = Some(Slice { commitment, signature: slice.signature, encoded });
                 self.complete(commitment.slot, out);
             }
             Err(_) => {
@@ -264,9 +263,7 @@ impl Blokstor {
             return None;
         }
         let pieces = match &spot.decoded {
-            Some(slice) => {
-                (0..DATA_SHREDS as u8).map(|i| (i, slice.encoded.piece(i))).collect()
-            }
+            Some(slice) => (0..DATA_SHREDS as u8).map(|i| (i, slice.encoded.piece(i))).collect(),
             None => spot.pieces.clone(),
         };
         Some((spot.signature, pieces))

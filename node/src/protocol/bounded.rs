@@ -13,7 +13,7 @@ use std::io::{Error, ErrorKind, Read, Result, Write};
 pub struct BoundedBytes<const MAX: usize>(Bytes);
 
 /// At most `MAX` elements.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct BoundedVec<T, const MAX: usize>(Vec<T>);
 
 /// A value is longer than its cap.
@@ -93,6 +93,12 @@ impl<T, const MAX: usize> BoundedVec<T, MAX> {
     /// The elements.
     pub fn into_vec(self) -> Vec<T> {
         self.0
+    }
+}
+
+impl<T, const MAX: usize> Default for BoundedVec<T, MAX> {
+    fn default() -> Self {
+        BoundedVec(Vec::new())
     }
 }
 

@@ -116,7 +116,8 @@ impl Repair {
         holders: &NodeSet,
         out: &mut Vec<Action>,
     ) {
-        if self.jobs.contains_key(&block) || (self.jobs.len() >= MAX_JOBS && !self.displace(block)) {
+        if self.jobs.contains_key(&block) || (self.jobs.len() >= MAX_JOBS && !self.displace(block))
+        {
             return;
         }
         let me = self.me;
@@ -270,13 +271,7 @@ impl Repair {
         self.ask_all(cx, block, asks, out);
     }
 
-    fn ask_all(
-        &mut self,
-        cx: Context<'_>,
-        block: BlockId,
-        asks: Vec<Ask>,
-        out: &mut Vec<Action>,
-    ) {
+    fn ask_all(&mut self, cx: Context<'_>, block: BlockId, asks: Vec<Ask>, out: &mut Vec<Action>) {
         let Some(job) = self.jobs.get_mut(&block) else { return };
         let deadline = cx.now + cx.committee.params().repair_retry();
         if cx.committee.len() < 2 {

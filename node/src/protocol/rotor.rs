@@ -89,8 +89,7 @@ mod tests {
     #[test]
     fn relays_are_pinned() {
         let committee = committee(&[50, 30, 20]);
-        let first: Vec<u16> =
-            relays(&committee, Slot(9), 1).iter().map(|r| r.0).collect();
+        let first: Vec<u16> = relays(&committee, Slot(9), 1).iter().map(|r| r.0).collect();
         insta::assert_compact_json_snapshot!(first);
     }
 

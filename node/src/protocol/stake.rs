@@ -175,12 +175,18 @@ impl NodeSet {
     }
 }
 
+impl Extend<NodeId> for NodeSet {
+    fn extend<I: IntoIterator<Item = NodeId>>(&mut self, nodes: I) {
+        for node in nodes {
+            self.insert(node);
+        }
+    }
+}
+
 impl FromIterator<NodeId> for NodeSet {
     fn from_iter<I: IntoIterator<Item = NodeId>>(nodes: I) -> Self {
         let mut set = NodeSet::default();
-        for node in nodes {
-            set.insert(node);
-        }
+        set.extend(nodes);
         set
     }
 }
