@@ -72,6 +72,19 @@ fn a_scalar_above_the_order_is_refused() {
 }
 
 #[test]
+fn a_commitment_of_small_order_is_refused() {
+    // R is the identity and s = H(R, A, m) * a, which fits the equation that verifiers check.
+    let mut bytes = [0; 64];
+    bytes[0] = 1;
+    let s = "324a58ccc042d3ab39bbdc26597fb39827a159256aed3c62b396d4c6830c0808";
+    hex::decode_to_slice(s, &mut bytes[32..]).unwrap();
+    let key = VerifyingKey::from_bytes(&secret(Scheme::Bls, 1).public().0).unwrap();
+    let decoded = ed25519_dalek::Signature::from_bytes(&bytes);
+    assert!(ed25519_dalek::Verifier::verify(&key, b"m", &decoded).is_ok(), "lax verifiers agree");
+    assert!(!public(Scheme::Bls, 1).verify(b"m", &Signature(bytes)));
+}
+
+#[test]
 fn bad_keys_are_refused() {
     let decode = |bytes| PublicKey::decode(Scheme::Bls, &PublicKeyBytes(bytes));
     let mut identity = [0; 32];

@@ -30,6 +30,14 @@ fn payload(len: usize) -> Vec<u8> {
     (0..len).map(|i| (i * 7 + i / 251) as u8).collect()
 }
 
+fn ordinary(n: u8) -> ed25519::SecretKey {
+    ed25519::SecretKey::from_seed(Scheme::Bls, &[n; 32])
+}
+
+fn ordinary_public(n: u8) -> ed25519::PublicKey {
+    ed25519::PublicKey::decode(Scheme::Bls, &ordinary(n).public()).unwrap()
+}
+
 fn fresh(signature: &bls::Signature) -> bls::Signature {
     bls::Signature::from_bytes(*signature.bytes())
 }
@@ -75,6 +83,36 @@ fn an_entry_answers_nothing_but_its_own_question() {
     assert!(one.verify(&one.bytes().0, &mut secret(1).sign(&one.bytes().0)));
     assert!(!one.verify_possession(&secret(1).sign(&one.bytes().0)));
     assert_eq!(hits()[0], 0);
+
+    let (one, two) = (ordinary(1), ordinary(2));
+    let (key, other) = (ordinary_public(1), ordinary_public(2));
+    assert!(key.verify(b"m", &one.sign(b"m")));
+    assert!(!key.verify(b"n", &one.sign(b"m")));
+    assert!(!other.verify(b"m", &one.sign(b"m")));
+    assert!(!key.verify(b"m", &two.sign(b"m")));
+    assert_eq!(stats().ed25519, Count { hits: 0, misses: 4, size: 1 });
+    assert!(key.verify(b"m", &one.sign(b"m")));
+    assert_eq!(stats().ed25519, Count { hits: 1, misses: 4, size: 1 });
+}
+
+#[test]
+fn known_signatures_that_cancel_are_no_aggregate() {
+    set_enabled(true);
+    let negated = |mut bytes: Vec<u8>| {
+        bytes[0] ^= 0x20;
+        bytes
+    };
+    let key = public(1);
+    let negative = negated(key.bytes().0.to_vec()).try_into().map(bls::PublicKeyBytes).unwrap();
+    let negative = bls::PublicKey::decode(Scheme::Bls, &negative).unwrap();
+    let vote = secret(1).sign(b"m");
+    let opposite = negated(vote.bytes().to_vec()).try_into().map(bls::Signature::from_bytes);
+    assert!(key.verify(b"m", &mut fresh(&vote)));
+    assert!(negative.verify(b"m", &mut opposite.unwrap()));
+    let mut identity = [0; 48];
+    identity[0] = 0xc0;
+    let identity = bls::Signature::from_bytes(identity);
+    assert!(!verify_aggregate(&[&key, &negative], b"m", &identity));
 }
 
 #[test]
@@ -137,12 +175,9 @@ fn a_decoded_slice_is_known_too() {
 #[test]
 fn entries_die_after_their_generations() {
     set_enabled(true);
-    let ordinary = super::super::ed25519::SecretKey::from_seed(Scheme::Bls, &[1; 32]);
-    let ordinary_key =
-        super::super::ed25519::PublicKey::decode(Scheme::Bls, &ordinary.public()).unwrap();
     let ask_all = || {
         assert!(public(1).verify(b"m", &mut fresh(&secret(1).sign(b"m"))));
-        assert!(ordinary_key.verify(b"m", &ordinary.sign(b"m")));
+        assert!(ordinary_public(1).verify(b"m", &ordinary(1).sign(b"m")));
         let encoded = erasure::encode(b"x").unwrap();
         assert!(erasure::check_piece(&encoded.root(), 0, &encoded.piece(0), &encoded.path(0)));
     };
@@ -258,18 +293,16 @@ proptest! {
 
     #[test]
     fn ed25519_answers_are_the_same(
-        asked in proptest::collection::vec((0u8..2, 0u8..2, 0u8..2, any::<bool>()), 1..8),
+        asked in proptest::collection::vec((0u8..2, 0u8..2, 0u8..2, 0u8..3), 1..24),
         flip in (0usize..64, 0u8..8),
     ) {
-        use super::super::ed25519::{PublicKey, SecretKey};
         same_answers(|| {
-            asked.iter().map(|(signer, key, on, damaged)| {
-                let secret = |n| SecretKey::from_seed(Scheme::Bls, &[n; 32]);
-                let key = PublicKey::decode(Scheme::Bls, &secret(*key).public()).unwrap();
-                let mut signature = secret(*signer).sign(&[*on]);
-                signature.0[flip.0] ^= u8::from(*damaged) << flip.1;
-                (key.verify(&[0], &signature), key.verify(&[0, 0], &signature))
-            }).collect::<Vec<_>>()
+            let ask = |(signer, key, on, fault): &(u8, u8, u8, u8)| {
+                let mut signature = ordinary(*signer).sign(&[*on]);
+                signature.0[flip.0] ^= u8::from(*fault == 0) << flip.1;
+                ordinary_public(*key).verify(&[0], &signature)
+            };
+            asked.iter().map(ask).collect::<Vec<_>>()
         });
     }
 
