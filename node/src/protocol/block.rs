@@ -146,7 +146,7 @@ pub struct Block {
     parent: BlockId,
     slices: Vec<Slice>,
     tree: merkle::Tree,
-    transactions: Vec<Transaction>,
+    transactions: Vec<(TransactionId, Transaction)>,
     switched: bool,
 }
 
@@ -244,7 +244,7 @@ impl Block {
                 }
                 parent = Some(stated);
             }
-            transactions.extend(payload.transactions);
+            transactions.extend(payload.transactions.into_iter().map(|t| (t.id(), t)));
         }
         let tree =
             merkle::Tree::new(slices.iter().map(|s| slice_leaf(s.commitment.root)).collect());
@@ -273,9 +273,9 @@ impl Block {
         &self.slices
     }
 
-    /// The transactions on the effective parent, in order. Delivery leaves out repeated and
+    /// The transactions on the effective parent with their ids, in order. Delivery leaves out repeated and
     /// expired ones.
-    pub fn transactions(&self) -> &[Transaction] {
+    pub fn transactions(&self) -> &[(TransactionId, Transaction)] {
         &self.transactions
     }
 

@@ -201,15 +201,24 @@ impl Committee {
                 &window.0.to_le_bytes(),
             ],
         );
-        let mut draw = uniform(&mut ChaCha20Rng::from_seed(key.0), self.stakes.total());
-        for node in self.nodes() {
+        self.draw(&mut ChaCha20Rng::from_seed(key.0), None).expect("the total stake is not 0")
+    }
+
+    /// Draws a member by stake, other than `except`; `None` if there is no other.
+    pub fn draw(&self, rng: &mut ChaCha20Rng, except: Option<NodeId>) -> Option<NodeId> {
+        let total = self.stakes.total() - except.map_or(0, |node| self.stakes.of(node));
+        if total == 0 {
+            return None;
+        }
+        let mut draw = uniform(rng, total);
+        for node in self.nodes().filter(|&node| Some(node) != except) {
             let stake = self.stakes.of(node);
             if draw < stake {
-                return node;
+                return Some(node);
             }
             draw -= stake;
         }
-        unreachable!("the draw is below the total stake")
+        unreachable!("the draw is below the stake of all that were asked")
     }
 
     /// The stream that orders and places the relays of one slice (3.2).

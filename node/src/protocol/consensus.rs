@@ -21,6 +21,8 @@ pub enum Fact {
     Vote(NodeId, Vote),
     /// A certificate of a peer, valid by itself.
     Certificate(CertificateId),
+    /// A proof that the block is final, about a slot whose certificates are not held any more.
+    Final(BlockId, Mode),
     /// A complete, valid block and its effective parent.
     Block(BlockId, BlockId),
     /// The leader of the slot was caught before its block was complete.
@@ -167,6 +169,7 @@ impl Consensus {
             Fact::Certificate(id) => {
                 self.pool.add_certificate(cx, id, &mut conclusions);
             }
+            Fact::Final(block, mode) => self.pool.finalize(cx, block, mode, &mut conclusions),
             Fact::Block(block, parent) => {
                 self.pool.add_block(cx, block, parent, &mut conclusions);
                 self.conclude(conclusions, false, out);
@@ -254,6 +257,12 @@ impl Consensus {
             }
             Self::act(actions, out);
         }
+    }
+
+    /// Forgets what the last facts have made obsolete. The caller has looked at the decisions by
+    /// then: building a certificate needs the votes of a slot that it may itself have finalized.
+    pub fn settle(&mut self) {
+        self.pool.prune();
         self.votor.prune(self.pool.finality().floor());
     }
 

@@ -45,6 +45,26 @@ pub struct Ledger {
 pub type ChainIds = BTreeSet<TransactionId>;
 
 impl Ledger {
+    /// Says whether [`Ledger::admit`] would take a transaction, and under which id.
+    pub fn admission(
+        &self,
+        transaction: &Transaction,
+        head: Slot,
+    ) -> Result<TransactionId, Reject> {
+        let latest = head.plus(TRANSACTION_LIFETIME_SLOTS);
+        if transaction.valid_until <= self.tip || transaction.valid_until > latest {
+            return Err(Reject::Expired);
+        }
+        let id = transaction.id();
+        if self.delivered.contains_key(&id) || self.by_id.contains_key(&id) {
+            return Err(Reject::Duplicate);
+        }
+        if self.waiting.len() >= MAX_POOLED_TRANSACTIONS {
+            return Err(Reject::Full);
+        }
+        Ok(id)
+    }
+
     /// Admits a transaction, submitted here or forwarded by a peer. `head` is the slot that the
     /// cluster works on.
     pub fn admit(
@@ -53,23 +73,10 @@ impl Ledger {
         submitted: bool,
         head: Slot,
     ) -> Result<TransactionId, Reject> {
-        let latest = head.plus(TRANSACTION_LIFETIME_SLOTS);
-        if transaction.valid_until <= self.tip || transaction.valid_until > latest {
-            return Err(Reject::Expired);
+        if submitted && let Some(arrival) = self.by_id.get(&transaction.id()) {
+            self.submitted.insert(*arrival); // a peer forwarded it before the client came
         }
-        let id = transaction.id();
-        if self.delivered.contains_key(&id) {
-            return Err(Reject::Duplicate);
-        }
-        if let Some(&arrival) = self.by_id.get(&id) {
-            if submitted {
-                self.submitted.insert(arrival);
-            }
-            return Err(Reject::Duplicate);
-        }
-        if self.waiting.len() >= MAX_POOLED_TRANSACTIONS {
-            return Err(Reject::Full);
-        }
+        let id = self.admission(&transaction, head)?;
         let arrival = self.arrivals;
         self.arrivals += 1;
         self.by_id.insert(id, arrival);
@@ -113,8 +120,8 @@ impl Ledger {
     pub fn deliver(&mut self, block: &Block) -> Vec<TransactionId> {
         let slot = block.id().slot;
         let mut executed = Vec::new();
-        for transaction in block.transactions() {
-            let id = transaction.id();
+        for (id, transaction) in block.transactions() {
+            let id = *id;
             if !transaction.is_valid_in(slot) {
                 rule!("transaction.expired");
             } else if self.delivered.contains_key(&id) {

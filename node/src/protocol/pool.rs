@@ -310,10 +310,23 @@ impl Pool {
         }
     }
 
-    fn finalize(&mut self, cx: Context<'_>, block: BlockId, mode: Mode, out: &mut Vec<Conclusion>) {
+    /// Takes a direct finalization, from certificates held or proved elsewhere.
+    pub fn finalize(
+        &mut self,
+        cx: Context<'_>,
+        block: BlockId,
+        mode: Mode,
+        out: &mut Vec<Conclusion>,
+    ) {
+        if block.slot <= self.finality.root().slot {
+            return;
+        }
         match mode {
             Mode::Fast => rule!("finality.fast"),
             _ => rule!("finality.slow"),
+        }
+        if block.slot <= self.finality.root().slot {
+            return;
         }
         let mut changes = Vec::new();
         self.finality.finalize(block, &mut changes);
@@ -340,11 +353,10 @@ impl Pool {
                 Change::Contradiction(slot) => out.push(Conclusion::Contradiction(slot)),
             }
         }
-        self.prune();
     }
 
     /// Forgets what can no longer matter. The root's own NFplus stays: it is a parent.
-    fn prune(&mut self) {
+    pub fn prune(&mut self) {
         let root = self.finality.root();
         self.readiness.prune(root);
         self.slots = self.slots.split_off(&self.finality.floor());

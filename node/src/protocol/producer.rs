@@ -95,9 +95,10 @@ impl Producer {
         self.done.is_none_or(|done| done < window)
     }
 
-    /// True if the first block of `window` is being built without ParentReady.
-    pub fn is_waiting(&self, window: Window) -> bool {
-        self.building.as_ref().is_some_and(|b| b.window == window && b.end.is_none())
+    /// The parent of the first block of `window`, if it is being built without ParentReady.
+    pub fn waiting_on(&self, window: Window) -> Option<BlockId> {
+        let building = self.building.as_ref()?;
+        (building.window == window && building.end.is_none()).then_some(building.parent)
     }
 
     /// Begins a window on `parent`. Without `ready` it waits for ParentReady to start the clock.

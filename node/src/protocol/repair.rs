@@ -14,7 +14,7 @@ pub mod server;
 
 use super::block::{Block, Commitment, Shred, Slice, slice_leaf};
 use super::blokstor::Blokstor;
-use super::committee::{Committee, uniform};
+use super::committee::Committee;
 use super::params::{
     DATA_SHREDS, MAX_OUTSTANDING_REQUESTS, REPAIR_EXTRA_SHREDS, REPAIR_FANOUT, TOTAL_SHREDS,
 };
@@ -318,24 +318,7 @@ impl Job {
             ],
         );
         let mut rng = ChaCha20Rng::from_seed(key.0);
-        loop {
-            let mut draw = uniform(&mut rng, committee.stakes().total());
-            let node = committee.nodes().find(|&node| {
-                let stake = committee.stakes().of(node);
-                let hit = draw < stake;
-                draw = draw.saturating_sub(stake);
-                hit
-            });
-            match node {
-                Some(node) if node != me => return node,
-                // One node may hold nearly all stake: do not loop for ever on oneself.
-                _ if committee.stakes().of(me) > committee.stakes().total() / 2 => {
-                    let other = committee.by_stake().iter().find(|&&node| node != me);
-                    return *other.expect("the caller checked that there are two nodes");
-                }
-                _ => {}
-            }
-        }
+        committee.draw(&mut rng, Some(me)).expect("the caller checked that there are two nodes")
     }
 
     fn take_count(&mut self, block: BlockId, last: u8, root: Hash, path: &[Hash]) -> bool {

@@ -107,7 +107,9 @@ impl fmt::Debug for Window {
 }
 
 /// The identity of a block: slot and double-Merkle root of its slices.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, BorshSerialize, BorshDeserialize,
+)]
 pub struct BlockId {
     /// The slot the block was signed for.
     pub slot: Slot,

@@ -70,6 +70,7 @@ impl Seat {
     fn fact(&mut self, fact: Fact) -> &mut Seat {
         let mut out = Vec::new();
         self.node.apply(&self.stakes, fact, &mut out);
+        self.node.settle();
         self.take(out);
         self
     }

@@ -71,6 +71,11 @@ impl Server {
         }
     }
 
+    /// The proof for exactly this slot, if in memory.
+    pub fn proof(&self, slot: Slot) -> Option<&FinalityProof> {
+        self.proofs.get(&slot)
+    }
+
     /// The lowest slot from which on all proofs are in memory.
     pub fn proofs_from(&self) -> Option<Slot> {
         self.proofs.keys().next().copied()
