@@ -1,1 +1,3 @@
 //! The simulated world around the Alpenglow node.
+
+pub mod plan;
