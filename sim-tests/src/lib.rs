@@ -1,3 +1,16 @@
-//! The simulated world around the Alpenglow node.
+//! The simulated world around the Alpenglow node: fault plans, a cluster of real nodes, oracles.
+//!
+//! | room | what | knows Alpenglow |
+//! |---|---|---|
+//! | [`plan`] | worlds as TOML, expanded under a seed, with what they promise | a little |
+//! | `world` | time, network, disks, clocks; one queue of events | no |
+//! | [`trace`] | the fingerprint of a run | no |
+//! | [`oracles`] | what must hold | yes |
+//! | `cluster` | builds and drives nodes in the world | yes |
 
+pub mod oracles;
 pub mod plan;
+pub mod testing;
+pub mod trace;
+#[cfg(feature = "sim")]
+pub mod world;
