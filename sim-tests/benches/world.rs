@@ -37,9 +37,14 @@ impl Payload for Vote {
 fn main() {
     // One process per run, here too.
     if let Ok(variant) = std::env::var("WORLD_BENCH") {
-        return if variant == "draws" { draws() } else { broadcasts(&variant) };
+        return match variant.as_str() {
+            "draws" => draws(),
+            "fingerprint" => fingerprint(),
+            _ => broadcasts(&variant),
+        };
     }
-    for variant in ["draws", "exact", "grid 100us", "grid 1ms", "lossy", "observed"] {
+    let variants = ["draws", "fingerprint", "exact", "grid 100us", "grid 1ms", "lossy", "observed"];
+    for variant in variants {
         let binary = std::env::current_exe().expect("a bench knows its own binary");
         let status = Command::new(binary).env("WORLD_BENCH", variant).status();
         assert!(status.is_ok_and(|status| status.success()), "{variant} failed");
@@ -71,9 +76,8 @@ fn broadcasts(variant: &str) {
     let before = cpu_ns();
     let stats = run(1, move || async move {
         let world = World::<Vote>::new(config);
-        let print = Fingerprinter::new(Fingerprint::new(NODES, 1_000), |vote: &Vote| {
-            u64::from(vote.0[0])
-        });
+        let print =
+            Fingerprinter::new(Fingerprint::new(NODES, 1_000), |vote: &Vote| u64::from(vote.0[0]));
         if observed {
             world.set_observer(Arc::new(Mutex::new(print)));
         }
@@ -127,6 +131,17 @@ fn draws() {
         let each = (cpu_ns() - before) as f64 / COUNT as f64;
         println!("{:>10}: {each:.1} ns a draw ({name}, {sum:016x})", "draws");
     }
+}
+
+fn fingerprint() {
+    const COUNT: u64 = 10_000_000;
+    let mut print = Fingerprint::new(NODES, 1_000);
+    let before = cpu_ns();
+    for i in 0..COUNT {
+        print.event(i, (i * 31) as usize % NODES, 1, &[i % 7, i * 11, i * 13]);
+    }
+    let each = (cpu_ns() - before) as f64 / COUNT as f64;
+    println!("{:>10}: {each:.1} ns an event of three words ({})", "print", print.hex());
 }
 
 /// User and system time of this process, in nanoseconds (10 ms steps).

@@ -174,7 +174,7 @@ impl<P: Payload> World<P> {
         {
             let mut state = lock(&self.0.state);
             assert!(state.pump.is_none(), "one pump at a time");
-            (state.until_ns, state.stop) = (until_ns, None);
+            (state.until_ns, state.stop) = (until_ns.max(state.now_ns), None);
         }
         // A pump that is dropped in the middle leaves the baton where it is.
         let _end = OnDrop(|| lock(&self.0.state).pump = None);
@@ -193,7 +193,7 @@ impl<P: Payload> World<P> {
 
     /// Adds a cut to a directed link: what arrives there is dropped. Cuts are counted.
     pub fn cut(&self, from: usize, to: usize) {
-        lock(&self.0.state).wires.cut(from, to);
+        lock(&self.0.state).wires.cut(from, to, 1);
     }
 
     /// Takes one cut away.
@@ -201,7 +201,7 @@ impl<P: Payload> World<P> {
     /// # Panics
     /// If there is none.
     pub fn uncut(&self, from: usize, to: usize) {
-        lock(&self.0.state).wires.uncut(from, to);
+        lock(&self.0.state).wires.cut(from, to, -1);
     }
 
     /// Adds a jam to a directed link: what arrives there is held. Jams are counted.

@@ -71,9 +71,8 @@ impl Clock {
 
     /// What the wall clock shows at world time `world_ns`: Unix nanoseconds, never below 0.
     pub(super) fn wall(&self, world_ns: u64) -> u64 {
-        let shown = i128::from(WALL_START_NS)
-            + i128::from(self.elapsed(world_ns))
-            + self.wall_offset_ns;
+        let shown =
+            i128::from(WALL_START_NS) + i128::from(self.elapsed(world_ns)) + self.wall_offset_ns;
         u64::try_from(shown.max(0)).unwrap_or(u64::MAX)
     }
 

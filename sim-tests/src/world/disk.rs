@@ -235,7 +235,8 @@ impl Disk {
         if draw.word(1) & 1 == 1 {
             self.medium.resize(epoch.shortest, epoch.len);
         }
-        let sectors: u64 = epoch.pages.iter().map(|(_, mask, _)| u64::from(mask.count_ones())).sum();
+        let sectors: u64 =
+            epoch.pages.iter().map(|(_, mask, _)| u64::from(mask.count_ones())).sum();
         let chosen = draw.below(2, sectors);
         let torn_at = draw.below(3, SECTOR as u64) as usize;
         let subset = draw.below(4, 5);

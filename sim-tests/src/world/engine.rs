@@ -52,9 +52,9 @@ impl<P> Event<P> {
     fn node(&self) -> Option<usize> {
         match self {
             Event::Packet(flight) => Some(usize::from(flight.to)),
-            Event::Wake { node, .. } | Event::Flushed { node, .. } | Event::Command { node, .. } => {
-                Some(*node)
-            }
+            Event::Wake { node, .. }
+            | Event::Flushed { node, .. }
+            | Event::Command { node, .. } => Some(*node),
             Event::Control(_) => None,
         }
     }
@@ -213,8 +213,7 @@ impl<P: Payload> State<P> {
     /// Hands over what comes next in the queue at the same instant for the same node.
     fn hand_over_rest(&mut self, node: usize) {
         let now_ns = self.now_ns;
-        let same =
-            |(at_ns, event): (u64, &Event<P>)| at_ns == now_ns && event.node() == Some(node);
+        let same = |(at_ns, event): (u64, &Event<P>)| at_ns == now_ns && event.node() == Some(node);
         while self.queue.peek().is_some_and(same) {
             let (_, event) = self.queue.pop().expect("just seen");
             self.happen(event);
@@ -382,20 +381,14 @@ impl<P: Payload> State<P> {
         assert!(to < self.nodes.len(), "node {from} sends to {to}, which is not there");
         self.stats.sent += 1;
         let (from, to) = (from as u16, to as u16);
-        let mut flight = Flight { from, to, use_number: 0, label, copy: false, payload };
-        match self.wires.send(self.now_ns, &mut flight) {
-            Ok(sending) => {
-                if let Some((at_ns, tie)) = sending.second {
-                    self.stats.duplicated += 1;
-                    let copy = Flight { copy: true, ..flight.clone() };
-                    self.queue.push(at_ns, tie, Event::Packet(copy));
-                }
-                let (at_ns, tie) = sending.first;
-                self.queue.push(at_ns, tie, Event::Packet(flight));
-            }
-            Err(cause) => {
-                self.drop(flight, cause);
-            }
+        let flight = Flight { from, to, use_number: 0, label, luck: 0, copy: false, payload };
+        let (queue, stats) = (&mut self.queue, &mut self.stats);
+        let sent = self.wires.send(self.now_ns, flight, |arrival, flight| {
+            stats.duplicated += u64::from(flight.copy);
+            queue.push(arrival.at_ns, arrival.tie, Event::Packet(flight));
+        });
+        if let Err((flight, cause)) = sent {
+            self.drop(flight, cause);
         }
     }
 
@@ -442,8 +435,8 @@ impl<P: Payload> State<P> {
 
     /// Ends a jam and sends what it held on its way.
     pub(super) fn unjam(&mut self, from: usize, to: usize) {
-        for (at_ns, tie, flight) in self.wires.unjam(self.now_ns, from, to) {
-            self.queue.push(at_ns, tie, Event::Packet(flight));
+        for (arrival, flight) in self.wires.unjam(self.now_ns, from, to) {
+            self.queue.push(arrival.at_ns, arrival.tie, Event::Packet(flight));
         }
     }
 

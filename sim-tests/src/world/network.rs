@@ -158,10 +158,8 @@ impl Network {
 
     fn new(nodes: usize, latency: impl Fn(usize, usize) -> Latency) -> Network {
         assert!((1..=MAX_NODES).contains(&nodes), "a network has 1 to {MAX_NODES} nodes");
-        let link = |i: usize| Link {
-            latency: latency(i / nodes, i % nodes),
-            quality: Quality::default(),
-        };
+        let link =
+            |i: usize| Link { latency: latency(i / nodes, i % nodes), quality: Quality::default() };
         Network {
             nodes,
             links: (0..nodes * nodes).map(link).collect(),

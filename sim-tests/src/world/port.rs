@@ -5,9 +5,9 @@
 //! an empty inbox. Work that it has handed to another task by then is not waited for, so a program
 //! does its work itself.
 
+use super::Payload;
 use super::disk::{Fault, Handle};
 use super::observe::lock;
-use super::Payload;
 use super::shared::Shared;
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -82,7 +82,7 @@ impl<P: Payload> Port<P> {
     /// # Panics
     /// If there is no node `to`.
     pub fn send(&self, to: usize, payload: P, label: u64) {
-        let observed = {
+        let (observed, now_ns) = {
             let mut state = lock(&self.shared.state);
             let node = &state.nodes[self.node];
             if node.incarnation != self.incarnation || !node.up {
@@ -92,11 +92,17 @@ impl<P: Payload> Port<P> {
                 state.send(self.node, to, payload, label);
                 return;
             }
-            state.now_ns
+            (&self.shared, state.now_ns)
         };
-        self.shared.observe_sent(observed, self.node, to, label, &payload);
-        lock(&self.shared.state).send(self.node, to, payload, label);
-        self.shared.observe();
+        observed.observe_sent(now_ns, self.node, to, label, &payload);
+        let noted = {
+            let mut state = lock(&observed.state);
+            state.send(self.node, to, payload, label);
+            !state.notes.is_empty()
+        };
+        if noted {
+            observed.observe();
+        }
     }
 
     /// Waits until something has arrived, and puts all of it at the end of `out`. If `deadline` is

@@ -5,7 +5,8 @@
 //! something else was inserted before them. Insertion order decides only between events with the
 //! same name.
 //!
-//! Keys and bodies are apart: the heap moves 32 bytes per step whatever a packet weighs.
+//! Keys and bodies are apart: the heap moves 24 bytes per step whatever a packet weighs. It is the
+//! most expensive part of a run, and its price is the cache that it does not fit in.
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
@@ -15,20 +16,23 @@ pub(super) struct Queue<E> {
     heap: BinaryHeap<Key>,
     bodies: Vec<Option<E>>,
     free: Vec<u32>,
-    inserted: u64,
+    inserted: u32,
 }
 
 #[derive(PartialEq, Eq)]
 struct Key {
-    /// Time in the upper half, tie-break in the lower: one comparison.
-    order: u128,
-    inserted: u64,
+    at_ns: u64,
+    tie: u64,
+    /// Wraps after 2^32 events, which matters only to equal names that far apart.
+    inserted: u32,
     body: u32,
 }
 
 impl Key {
-    fn at_ns(&self) -> u64 {
-        (self.order >> 64) as u64
+    /// Time and tie-break as one number: one comparison without a branch.
+    #[inline]
+    fn order(&self) -> u128 {
+        u128::from(self.at_ns) << 64 | u128::from(self.tie)
     }
 }
 
@@ -36,7 +40,7 @@ impl Ord for Key {
     /// Reversed: the heap pops its greatest, and we want the earliest.
     #[inline]
     fn cmp(&self, other: &Key) -> Ordering {
-        other.order.cmp(&self.order).then_with(|| other.inserted.cmp(&self.inserted))
+        other.order().cmp(&self.order()).then_with(|| other.inserted.cmp(&self.inserted))
     }
 }
 
@@ -65,16 +69,15 @@ impl<E> Queue<E> {
                 u32::try_from(self.bodies.len() - 1).expect("fewer than 2^32 events wait")
             }
         };
-        let order = u128::from(at_ns) << 64 | u128::from(tie);
-        self.heap.push(Key { order, inserted: self.inserted, body });
-        self.inserted += 1;
+        self.heap.push(Key { at_ns, tie, inserted: self.inserted, body });
+        self.inserted = self.inserted.wrapping_add(1);
     }
 
     /// The time and the body of the next event.
     #[inline]
     pub(super) fn peek(&self) -> Option<(u64, &E)> {
         let key = self.heap.peek()?;
-        Some((key.at_ns(), self.bodies[key.body as usize].as_ref()?))
+        Some((key.at_ns, self.bodies[key.body as usize].as_ref()?))
     }
 
     /// Takes the next event.
@@ -82,7 +85,7 @@ impl<E> Queue<E> {
     pub(super) fn pop(&mut self) -> Option<(u64, E)> {
         let key = self.heap.pop()?;
         self.free.push(key.body);
-        Some((key.at_ns(), self.bodies[key.body as usize].take()?))
+        Some((key.at_ns, self.bodies[key.body as usize].take()?))
     }
 }
 

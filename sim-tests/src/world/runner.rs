@@ -65,9 +65,11 @@ where
         "one process, one run: a second one would not be reproducible; start another process"
     );
     let previous = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |info| {
-        if INSIDE.get() { record(info) } else { previous(info) }
-    }));
+    std::panic::set_hook(Box::new(
+        move |info| {
+            if INSIDE.get() { record(info) } else { previous(info) }
+        },
+    ));
     let inside = move || {
         INSIDE.set(true);
         let result = catch_unwind(AssertUnwindSafe(|| {
@@ -105,7 +107,14 @@ pub(super) fn as_harness<T>(code: impl FnOnce() -> T) -> T {
 
 fn record(info: &PanicHookInfo<'_>) {
     let (node, at_ns) = NOW.get();
-    let text = info.payload_as_str().unwrap_or("a panic without a message");
+    let text = match info.payload_as_str() {
+        // What the runtime says when no task is ready and no timer is set.
+        Some(text) if text.starts_with("no events, all tasks will block forever") => {
+            "it waits for something other than its port that never comes"
+        }
+        Some(text) => text,
+        None => "a panic without a message",
+    };
     let message = match info.location() {
         Some(place) => format!("{text} ({}:{})", place.file(), place.line()),
         None => text.to_owned(),

@@ -166,14 +166,7 @@ impl<P: Payload> Shared<P> {
     }
 
     /// Tells the observer about a packet that is being sent.
-    pub(super) fn observe_sent(
-        &self,
-        at_ns: u64,
-        from: usize,
-        to: usize,
-        label: u64,
-        payload: &P,
-    ) {
+    pub(super) fn observe_sent(&self, at_ns: u64, from: usize, to: usize, label: u64, payload: &P) {
         if let Some(observer) = &mut self.watch().observer {
             runner::as_harness(|| observer.sent(at_ns, from, to, label, payload));
         }
@@ -230,7 +223,10 @@ impl<P: Payload> Shared<P> {
 }
 
 /// The task of a node.
-fn run_program<P: Payload>(shared: &Arc<Shared<P>>, node: usize) -> impl Future<Output = ()> + use<P> {
+fn run_program<P: Payload>(
+    shared: &Arc<Shared<P>>,
+    node: usize,
+) -> impl Future<Output = ()> + use<P> {
     let incarnation = lock(&shared.state).nodes[node].incarnation;
     let program = lock(&shared.program).clone().expect("a program is set before a node starts");
     let port = Port::new(Arc::clone(shared), node, incarnation);
