@@ -1,0 +1,236 @@
+//! A cluster of real nodes in the simulated world: builds it, breaks it, watches it.
+//!
+//! [`run`] takes a concrete plan and a seed and gives back everything that is known of the run.
+//! The nodes are the product's: its protocol, its driver, its database, its keys. Only the
+//! environment is ours. Between two events of the plan the world is pumped; at each of them faults
+//! begin or end, power goes or comes, and recovery is measured from every heal.
+
+pub mod datagram;
+pub mod env;
+pub mod faults;
+pub mod memory;
+pub mod node;
+pub mod recorder;
+pub mod setup;
+
+use crate::oracles::{self, Oracle, Scene, Violation};
+use crate::plan::{Budget, Concrete, Edge, Effect, Nanos};
+use crate::workload::Workload;
+use crate::world::observe::Stats;
+use crate::world::{Panicked, Stop, World};
+use alpenglow_node::crypto::memo;
+use alpenglow_node::protocol::Protocol;
+use alpenglow_node::host::driver::Doorway;
+use alpenglow_node::protocol::committee::Committee;
+use alpenglow_node::protocol::types::NodeId;
+use datagram::Packet;
+use faults::{Faults, Lifecycle};
+use recorder::Recorder;
+use std::sync::{Arc, Mutex};
+
+const SECOND: u64 = 1_000_000_000;
+
+/// Makes what runs on a node out of the honest protocol: itself, or something around it.
+pub type Wrap = Arc<dyn Fn(NodeId, Protocol) -> Box<dyn Doorway> + Send + Sync>;
+
+/// How to run, besides what.
+#[derive(Clone)]
+pub struct Options {
+    /// Remember verified signatures (design: a memo of pure functions). Changes nothing but time.
+    pub memo: bool,
+    /// What runs on each node.
+    pub wrap: Option<Wrap>,
+    /// Called once per virtual second with (now, end) in nanoseconds.
+    pub progress: Option<Arc<dyn Fn(u64, u64) + Send + Sync>>,
+    /// Oracles watch.
+    pub oracles: bool,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options { memo: true, wrap: None, progress: None, oracles: true }
+    }
+}
+
+/// Everything known of a finished run.
+pub struct Outcome {
+    /// What saw the run.
+    pub recorder: Recorder,
+    /// Packet counts.
+    pub stats: Stats,
+    /// How long it was, in virtual time.
+    pub virtual_ns: u64,
+    /// Rules that no node took.
+    pub rules_missed: Vec<&'static str>,
+}
+
+impl Outcome {
+    /// The violations, earliest first.
+    pub fn violations(&self) -> &[Violation] {
+        &self.recorder.violations
+    }
+
+    /// The fingerprint.
+    pub fn fingerprint(&self) -> String {
+        self.recorder.fingerprint().hex()
+    }
+}
+
+/// Runs a plan under a seed. One run per process.
+pub fn run(plan: &Concrete, seed: u64, options: Options) -> Result<Outcome, Panicked> {
+    let plan = plan.clone();
+    crate::world::run(seed, move || async move { Run::new(plan, seed, options).drive().await })
+}
+
+/// What a control point of the world means.
+#[derive(Clone, Copy)]
+enum Point {
+    Edge(Edge, usize),
+    Heal,
+    Second(u64),
+}
+
+struct Run {
+    plan: Arc<Concrete>,
+    committee: Arc<Committee>,
+    options: Options,
+    world: World<Packet>,
+    recorder: Arc<Mutex<Recorder>>,
+    workload: Arc<Workload>,
+    points: Vec<Point>,
+}
+
+impl Run {
+    fn new(plan: Concrete, seed: u64, options: Options) -> Run {
+        memo::set_enabled(options.memo);
+        let committee = setup::committee(&plan, seed);
+        let scene = Scene {
+            stakes: plan.nodes.iter().map(|node| node.stake).collect(),
+            total: plan.total_stake(),
+            correct: vec![true; plan.nodes.len()],
+            params: setup::params(&plan),
+            genesis: committee.genesis_block(),
+            committee: committee.clone(),
+            budget: Budget::of(&plan),
+            plan: plan.clone(),
+        };
+        let watchers: Vec<Box<dyn Oracle + Send>> =
+            if options.oracles { oracles::all(&scene) } else { Vec::new() };
+        let recorder = Recorder::new(scene, watchers);
+        let world = setup::world(&plan, seed);
+        world.set_observer(recorder.clone());
+        let workload = Arc::new(Workload::new(&plan, seed));
+        let plan = Arc::new(plan);
+        for node in 0..plan.nodes.len() {
+            node::install(&world, &committee, node);
+        }
+        let program = node::Program {
+            plan: plan.clone(),
+            seed,
+            committee: committee.clone(),
+            recorder: recorder.clone(),
+            workload: workload.clone(),
+            wrap: options.wrap.clone(),
+        };
+        world.set_program(move |port| program.clone().run(port));
+        Run { plan, committee, options, world, recorder, workload, points: Vec::new() }
+    }
+
+    fn recorder(&self) -> std::sync::MutexGuard<'_, Recorder> {
+        self.recorder.lock().expect("the recorder does not panic")
+    }
+
+    fn at(&mut self, time: u64, point: Point) {
+        self.world.schedule_control(time, self.points.len() as u64);
+        self.points.push(point);
+    }
+
+    async fn drive(mut self) -> Outcome {
+        let plan = self.plan.clone();
+        let mut faults = Faults::new(&plan, self.world.clone());
+        for (time, edge, index) in plan.timeline() {
+            self.at(time.0, Point::Edge(edge, index));
+        }
+        if let Some(heal_at) = plan.run.heal_at {
+            self.at(heal_at.0, Point::Heal);
+        }
+        self.at(0, Point::Second(0));
+        for node in 0..plan.nodes.len() {
+            let late = plan.faults.iter().any(|fault| {
+                matches!(fault.effect, Effect::LateStart {}) && fault.nodes.contains(&(node as u16))
+            });
+            if !late {
+                self.world.start(node);
+            }
+        }
+        let end = self.pump_to(plan.run.duration.0, &mut faults).await;
+        let mut recorder = self.recorder();
+        recorder.finish(end);
+        drop(recorder);
+        let stats = self.world.stats();
+        self.world.stop();
+        let Run { recorder, world, .. } = self;
+        drop(faults);
+        drop(world);
+        let recorder = Arc::try_unwrap(recorder).ok().expect("the world is gone");
+        let missed = alpenglow_node::protocol::rules::hits();
+        Outcome {
+            recorder: recorder.into_inner().expect("the recorder does not panic"),
+            stats,
+            virtual_ns: end,
+            rules_missed: missed.into_iter().filter(|(_, n)| *n == 0).map(|(r, _)| r).collect(),
+        }
+    }
+
+    /// Pumps until `end`.
+    async fn pump_to(&mut self, end: u64, faults: &mut Faults<'_>) -> u64 {
+        loop {
+            match self.world.pump(end).await {
+                Stop::Limit => return end,
+                Stop::Control(id) => match self.points[id as usize] {
+                    Point::Edge(edge, index) => self.edge(edge, index, faults),
+                    Point::Heal => {
+                        faults.heal();
+                        let now = self.world.now_ns();
+                        self.recorder().measure.healed(now, "heal".into());
+                    }
+                    Point::Second(second) => self.second(second, end),
+                },
+            }
+        }
+    }
+
+    fn edge(&mut self, edge: Edge, index: usize, faults: &mut Faults<'_>) {
+        match faults.apply(edge, index) {
+            Some(Lifecycle::Crash(nodes, mode)) => {
+                for node in nodes {
+                    self.world.crash(node, mode);
+                    let (votes, ledger) = node::image(&self.world, &self.committee, node);
+                    self.recorder().image(NodeId(node as u16), &votes, &ledger);
+                }
+            }
+            Some(Lifecycle::Start(nodes)) => {
+                nodes.into_iter().for_each(|node| self.world.start(node));
+            }
+            None => {}
+        }
+        let fault = &self.plan.faults[index];
+        if edge == Edge::End {
+            let (now, label) = (self.world.now_ns(), fault.label.clone());
+            self.recorder().measure.healed(now, label);
+        }
+    }
+
+    /// Once per virtual second: the next second's transactions, progress, and the memo's age.
+    fn second(&mut self, second: u64, end: u64) {
+        for (index, at, node) in self.workload.in_second(second) {
+            self.world.schedule_command(at, node, index);
+        }
+        memo::next_generation();
+        let now = Nanos(self.world.now_ns());
+        if let Some(progress) = &self.options.progress {
+            progress(now.0, end);
+        }
+        self.at((second + 1) * SECOND, Point::Second(second + 1));
+    }
+}
