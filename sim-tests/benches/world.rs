@@ -5,6 +5,8 @@
 //! busy machine changes them little. Run with `cargo bench -p sim-tests --features sim`.
 
 use bytes::Bytes;
+use redb::backends::InMemoryBackend;
+use redb::{Database, StorageBackend, TableDefinition};
 use sim_tests::trace::fingerprint::Fingerprint;
 use sim_tests::world::disk::DiskConfig;
 use sim_tests::world::network::{Latency, Links, Network};
@@ -40,10 +42,12 @@ fn main() {
         return match variant.as_str() {
             "draws" => draws(),
             "fingerprint" => fingerprint(),
+            "redb" => redb(),
             _ => broadcasts(&variant),
         };
     }
-    let variants = ["draws", "fingerprint", "exact", "grid 100us", "grid 1ms", "lossy", "observed"];
+    let variants =
+        ["draws", "fingerprint", "redb", "exact", "grid 100us", "grid 1ms", "lossy", "observed"];
     for variant in variants {
         let binary = std::env::current_exe().expect("a bench knows its own binary");
         let status = Command::new(binary).env("WORLD_BENCH", variant).status();
@@ -142,6 +146,51 @@ fn fingerprint() {
     }
     let each = (cpu_ns() - before) as f64 / COUNT as f64;
     println!("{:>10}: {each:.1} ns an event of three words ({})", "print", print.hex());
+}
+
+const COMMITS: u64 = 20_000;
+
+/// Commits of one vote: on redb's own memory backend, and on a simulated disk, one a millisecond.
+fn redb() {
+    let memory = open(InMemoryBackend::new());
+    let before = cpu_ns();
+    (0..COMMITS).for_each(|vote| commit(&memory, vote));
+    let each = (cpu_ns() - before) as f64 / COMMITS as f64 / 1e3;
+    println!("{:>10}: {each:.1} us a commit in memory", "redb");
+    let before = cpu_ns();
+    run(1, || async {
+        let network = Network::uniform(1, Latency { p50_ns: 1_000_000, p90_ns: 1_000_000 });
+        let (disk, clocks) = (DiskConfig::default(), vec![ClockConfig::default()]);
+        let world = World::<Vote>::new(Config { seed: 1, nodes: 1, network, disk, clocks });
+        world.set_program(|mut port: Port<Vote>| async move {
+            let database = open(port.disk());
+            let (start, mut arrivals) = (port.now_ns(), Vec::new());
+            for vote in 0..COMMITS {
+                port.next(Some(start + vote * 1_000_000), &mut arrivals).await;
+                commit(&database, vote);
+            }
+        });
+        world.start(0);
+        world.pump(u64::MAX).await;
+    })
+    .expect("nobody panics");
+    let each = (cpu_ns() - before) as f64 / COMMITS as f64 / 1e3;
+    println!("{:>10}: {each:.1} us a commit on a simulated disk", "redb");
+}
+
+fn open(backend: impl StorageBackend) -> Database {
+    let mut builder = Database::builder();
+    builder.set_cache_size(1 << 20).create_with_backend(backend).expect("a database")
+}
+
+fn commit(database: &Database, vote: u64) {
+    let transaction = database.begin_write().expect("a transaction");
+    {
+        let table = TableDefinition::<u64, &[u8]>::new("votes");
+        let mut votes = transaction.open_table(table).expect("a table");
+        votes.insert(vote, [7; 150].as_slice()).expect("an insert");
+    }
+    transaction.commit().expect("a commit");
 }
 
 /// User and system time of this process, in nanoseconds (10 ms steps).

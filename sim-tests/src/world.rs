@@ -29,6 +29,7 @@ mod clock;
 pub mod disk;
 mod engine;
 pub mod network;
+mod node;
 pub mod observe;
 mod port;
 mod queue;

@@ -1,5 +1,6 @@
 //! One seed, one run: in two processes, and whatever the runtime underneath is busy with.
 
+#[path = "common/datagrams.rs"]
 mod common;
 #[path = "common/scribe.rs"]
 mod scribe;
@@ -13,19 +14,24 @@ use sim_tests::world::disk::CrashMode;
 use sim_tests::world::network::{Burst, Latency, Links, Uplink};
 use sim_tests::world::observe::Fingerprinter;
 use sim_tests::world::{Arrival, Port, World, run};
+use std::future::poll_fn;
 use std::sync::{Arc, Mutex};
+use std::task::Poll;
 
 const NODES: usize = 8;
 
 /// Gossip: everything that arrives for the first time is passed on; every 7 ms something new.
 /// Writes to its disk and flushes, too.
 async fn gossip(mut port: Port<Datagram>, idle_tasks: usize) {
+    let waker = poll_fn(|context| Poll::Ready(context.waker().clone())).await;
     for _ in 0..idle_tasks {
-        // A task that does nothing but be polled, and one that sleeps.
-        madsim::task::spawn(async {
+        // A task that is polled, sleeps, and wakes its program for nothing.
+        let waker = waker.clone();
+        madsim::task::spawn(async move {
             loop {
                 madsim::task::yield_now().await;
-                madsim::time::sleep(std::time::Duration::from_millis(3)).await;
+                madsim::time::sleep(std::time::Duration::from_millis(1)).await;
+                waker.wake_by_ref();
             }
         });
     }

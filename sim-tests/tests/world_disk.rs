@@ -1,6 +1,7 @@
 //! A real database on a simulated disk: every commit that the disk acknowledged is there after a
 //! crash, and none is there by half.
 
+#[path = "common/datagrams.rs"]
 mod common;
 
 use common::{Datagram, MS, calm};

@@ -1,5 +1,6 @@
 //! Packets through a whole world: exact times, order, faults at run time, and what is counted.
 
+#[path = "common/datagrams.rs"]
 mod common;
 #[path = "common/scribe.rs"]
 mod scribe;
@@ -258,6 +259,12 @@ fn a_paused_node_reads_late_and_its_socket_overflows() {
             let expected: Vec<_> = (3..8).map(|i| (30 * MS, i.to_string())).collect();
             assert_eq!(late, expected, "five fit, in order, read when it goes on");
             assert_eq!(world.stats().dropped["socket"], 2);
+            // What was read makes room: the next pause has all of the socket again.
+            (40..48).for_each(|at| world.schedule_command(at * MS, 0, at));
+            world.pump(49 * MS).await;
+            world.pause(1);
+            world.pump(60 * MS).await;
+            assert_eq!(world.stats().dropped["socket"], 5, "five of eight fit");
         })
         .unwrap();
     });

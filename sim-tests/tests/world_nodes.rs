@@ -1,5 +1,6 @@
 //! The life of a node: starts, crashes, pauses, timers, clocks, commands, panics.
 
+#[path = "common/datagrams.rs"]
 mod common;
 #[path = "common/scribe.rs"]
 mod scribe;
@@ -153,6 +154,46 @@ fn a_pause_delays_wakes_and_a_crash_ends_it() {
             world.resume(0);
             world.pump(81 * MS).await;
             assert!(joined(&lines).starts_with("start of 0.3"));
+        })
+        .unwrap();
+    });
+}
+
+/// Sends once more when it is dropped.
+struct LastWords(Port<Datagram>);
+
+impl Drop for LastWords {
+    fn drop(&mut self) {
+        self.0.send(0, "and another thing".into(), 1);
+        self.0.flush_ticket(1);
+    }
+}
+
+#[test]
+fn the_dead_are_silent() {
+    in_child("the_dead_are_silent", || {
+        run(1, || async {
+            let world = World::new(calm(2, 1));
+            world.set_program(|port: Port<Datagram>| async move {
+                let mut alive = LastWords(port);
+                let mut arrivals = Vec::new();
+                loop {
+                    alive.0.next(None, &mut arrivals).await;
+                    if arrivals.pop() == Some(Arrival::Command(1)) {
+                        return;
+                    }
+                }
+            });
+            (0..2).for_each(|node| world.start(node));
+            world.pump(MS).await;
+            world.crash(0, CrashMode::Lose);
+            world.crash(1, CrashMode::Lose);
+            world.start(1);
+            world.pump(2 * MS).await;
+            assert_eq!(world.stats().sent, 0, "a crash leaves no time for words");
+            world.schedule_command(3 * MS, 1, 1);
+            world.pump(4 * MS).await;
+            assert_eq!(world.stats().sent, 1, "a program that returns may say goodbye");
         })
         .unwrap();
     });
@@ -345,77 +386,5 @@ fn control_points_come_first_and_a_dropped_pump_can_be_resumed() {
             assert_eq!(world.now_ns(), 30 * MS, "time never goes back");
         })
         .unwrap();
-    });
-}
-
-#[test]
-fn a_panic_is_put_at_the_door_of_its_node() {
-    in_child("a_panic_is_put_at_the_door_of_its_node", || {
-        let result: Result<(), _> = run(1, || async {
-            let world = World::new(calm(5, 1));
-            world.set_program(|mut port: Port<Datagram>| async move {
-                port.next(None, &mut Vec::new()).await;
-                panic!("node {} does not like it", port.node());
-            });
-            (0..5).for_each(|node| world.start(node));
-            world.schedule_command(12 * MS, 3, 0);
-            world.pump(u64::MAX).await;
-        });
-        let panicked = result.unwrap_err();
-        assert_eq!((panicked.node, panicked.at_ns), (Some(3), 12 * MS));
-        let (text, place) = panicked.message.split_once(" (").unwrap();
-        assert_eq!(text, "node 3 does not like it");
-        assert!(place.contains("world_nodes.rs:"), "{place}");
-        assert!(panicked.to_string().starts_with("node 3 panicked at 12000000 ns: node 3 does"));
-    });
-}
-
-#[test]
-fn a_panic_of_the_harness_is_nobodys_fault() {
-    in_child("a_panic_of_the_harness_is_nobodys_fault", || {
-        struct Fussy;
-        impl sim_tests::world::observe::Observer<Datagram> for Fussy {
-            fn sent(&mut self, _: u64, _: usize, _: usize, _: u64, _: &Datagram) {
-                panic!("an oracle fell over");
-            }
-        }
-        let result: Result<(), _> = run(1, || async {
-            let world = World::new(calm(1, 1));
-            world.set_observer(Fussy);
-            world.set_program(|port: Port<Datagram>| async move {
-                port.send(0, "x".into(), 1);
-            });
-            world.start(0);
-            world.pump(u64::MAX).await;
-        });
-        let panicked = result.unwrap_err();
-        assert_eq!(panicked.node, None);
-        assert!(panicked.to_string().starts_with("the harness panicked at 0 ns: an oracle"));
-    });
-}
-
-#[test]
-fn a_program_that_waits_elsewhere_is_found_out() {
-    in_child("a_program_that_waits_elsewhere_is_found_out", || {
-        let result = run(1, || async {
-            let world = World::new(calm(2, 1));
-            world.set_program(|_: Port<Datagram>| std::future::pending());
-            world.start(1);
-            world.pump(u64::MAX).await;
-        });
-        let panicked = result.unwrap_err();
-        assert_eq!(panicked.node, Some(1));
-        assert!(panicked.message.contains("something other than its port"), "{panicked}");
-    });
-}
-
-#[test]
-fn a_process_has_one_run() {
-    in_child("a_process_has_one_run", || {
-        assert_eq!(run(1, || async { 7 }), Ok(7));
-        let second = std::panic::catch_unwind(|| run(1, || async { 7 }));
-        let message = second.unwrap_err();
-        let message = message.downcast_ref::<&str>().unwrap();
-        assert!(message.starts_with("one process, one run"), "{message}");
     });
 }

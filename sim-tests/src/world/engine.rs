@@ -14,8 +14,9 @@
 //! its inbox, up to the size of its socket, but not the baton.
 
 use super::clock::Clock;
-use super::disk::{Disk, Fault};
+use super::disk::Disk;
 use super::network::{Arriving, Flight, Wires};
+use super::node::{Event, Node, Note};
 use super::observe::{Cause, NodeEvent, Stats, lock};
 use super::port::Arrival;
 use super::queue::Queue;
@@ -23,8 +24,8 @@ use super::rng::Draws;
 use super::{Config, Payload, Stop, runner};
 use madsim::time::TimeHandle;
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 use std::task::Waker;
 use std::time::Duration;
 
@@ -38,77 +39,6 @@ const STANDSTILL: u64 = 10_000_000;
 const TIE_WAKE: u64 = 1 << 60;
 const TIE_FLUSH: u64 = 2 << 60;
 const TIE_COMMAND: u64 = 3 << 60;
-
-/// What waits in the queue.
-enum Event<P> {
-    Packet(Flight<P>),
-    Wake { node: usize, generation: u64 },
-    Flushed { node: usize, incarnation: u32, ticket: u64, result: Result<(), Fault> },
-    Command { node: usize, id: u64 },
-    Control(u64),
-}
-
-impl<P> Event<P> {
-    fn node(&self) -> Option<usize> {
-        match self {
-            Event::Packet(flight) => Some(usize::from(flight.to)),
-            Event::Wake { node, .. }
-            | Event::Flushed { node, .. }
-            | Event::Command { node, .. } => Some(*node),
-            Event::Control(_) => None,
-        }
-    }
-}
-
-/// What the observer is told once the state is unlocked.
-pub(super) enum Note<P> {
-    Delivered { at_ns: u64, flight: Flight<P> },
-    Dropped { at_ns: u64, flight: Flight<P>, cause: Cause },
-    Node { at_ns: u64, node: usize, event: NodeEvent },
-}
-
-/// One node as the world sees it.
-pub(super) struct Node<P> {
-    /// A program is running or about to.
-    pub up: bool,
-    /// The program of this incarnation has been spawned.
-    pub spawned: bool,
-    pub paused: bool,
-    /// Number of starts so far.
-    pub incarnation: u32,
-    pub clock: Clock,
-    pub disk: Arc<Mutex<Disk>>,
-    pub inbox: Vec<Arrival<P>>,
-    /// Unread packets and their bytes.
-    unread: (usize, usize),
-    pub waker: Option<Waker>,
-    /// The local time for which a wake waits in the queue.
-    armed: Option<u64>,
-    /// Only the wake of the latest generation counts.
-    generation: u64,
-}
-
-impl<P> Node<P> {
-    /// Forgets what belonged to the incarnation that has ended.
-    pub(super) fn go_down(&mut self) {
-        self.up = false;
-        self.paused = false;
-        self.inbox.clear();
-        self.unread = (0, 0);
-        self.waker = None;
-        self.armed = None;
-        self.generation += 1;
-    }
-
-    /// Gives all arrivals to the program. False if there are none.
-    #[inline]
-    pub(super) fn drain(&mut self, out: &mut Vec<Arrival<P>>) -> bool {
-        let some = !self.inbox.is_empty();
-        self.unread = (0, 0);
-        out.append(&mut self.inbox);
-        some
-    }
-}
 
 /// Everything that changes during a run.
 pub(super) struct State<P> {
@@ -142,18 +72,9 @@ pub(super) struct State<P> {
 
 impl<P: Payload> State<P> {
     pub(super) fn new(config: Config, now_ns: Arc<AtomicU64>) -> State<P> {
-        let node = |index| Node {
-            up: false,
-            spawned: false,
-            paused: false,
-            incarnation: 0,
-            clock: Clock::new(config.clocks[index], 0),
-            disk: Arc::new(Mutex::new(Disk::new(config.seed, index, config.disk))),
-            inbox: Vec::new(),
-            unread: (0, 0),
-            waker: None,
-            armed: None,
-            generation: 0,
+        let node = |index| {
+            let disk = Disk::new(config.seed, index, config.disk);
+            Node::new(Clock::new(config.clocks[index], 0), disk)
         };
         State {
             now_ns: 0,

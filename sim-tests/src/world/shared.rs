@@ -6,7 +6,8 @@
 //! its destructors may use their port.
 
 use super::disk::{CrashMode, Disk};
-use super::engine::{Note, State};
+use super::engine::State;
+use super::node::Note;
 use super::observe::{NodeEvent, Observer, lock};
 use super::port::Port;
 use super::{Config, Payload, Stop, runner};

@@ -120,8 +120,14 @@ fn faults_say_what_they_are_and_change_nothing() {
     bench.config(|config| config.sync_fault = Some(Fault::Io));
     assert!(bench.file.sync_data().is_err());
     assert_eq!(bench.flushed_at(), Err(Fault::Io));
+    bench.config(|config| config.sync_fault = None);
+    bench.file.sync_data().unwrap();
+    assert_eq!(bench.flushed_at(), Ok(SYNC), "a later sync makes up for it");
+    bench.config(|config| config.sync_fault = Some(Fault::Io));
+    bench.file.write(0, b"evil").unwrap();
+    assert!(bench.file.sync_data().is_err());
     bench.pass(9 * SYNC);
-    assert_eq!(bench.crash(CrashMode::Lose), b"", "a failed sync made nothing durable");
+    assert_eq!(bench.crash(CrashMode::Lose), b"good", "a failed sync made nothing durable");
     assert_eq!(bench.flushed_at(), Ok(9 * SYNC), "a restart forgets the error");
 }
 
