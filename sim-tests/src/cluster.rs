@@ -18,15 +18,15 @@ use crate::plan::{Budget, Concrete, Edge, Effect, Nanos};
 use crate::workload::Workload;
 use crate::world::observe::Stats;
 use crate::world::{Panicked, Stop, World};
+use alpenglow_node::host::driver::Doorway;
 use alpenglow_node::crypto::memo;
 use alpenglow_node::protocol::Protocol;
-use alpenglow_node::host::driver::Doorway;
 use alpenglow_node::protocol::committee::Committee;
 use alpenglow_node::protocol::types::NodeId;
 use datagram::Packet;
 use faults::{Faults, Lifecycle};
 use recorder::Recorder;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -55,38 +55,71 @@ impl Default for Options {
 /// Everything known of a finished run.
 pub struct Outcome {
     /// What saw the run.
-    pub recorder: Recorder,
+    pub recorder: Arc<Mutex<Recorder>>,
     /// Packet counts.
     pub stats: Stats,
     /// How long it was, in virtual time.
     pub virtual_ns: u64,
     /// Rules that no node took.
     pub rules_missed: Vec<&'static str>,
+    /// An honest node panicked; the rest is what was known by then.
+    pub panicked: Option<Panicked>,
 }
 
 impl Outcome {
+    /// What saw the run, to look into.
+    pub fn recorder(&self) -> MutexGuard<'_, Recorder> {
+        self.recorder.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The violations, earliest first.
-    pub fn violations(&self) -> &[Violation] {
-        &self.recorder.violations
+    pub fn violations(&self) -> Vec<Violation> {
+        self.recorder().violations.clone()
     }
 
     /// The fingerprint.
     pub fn fingerprint(&self) -> String {
-        self.recorder.fingerprint().hex()
+        self.recorder().fingerprint().hex()
     }
 }
 
 /// Runs a plan under a seed. One run per process.
-pub fn run(plan: &Concrete, seed: u64, options: Options) -> Result<Outcome, Panicked> {
-    let plan = plan.clone();
-    crate::world::run(seed, move || async move { Run::new(plan, seed, options).drive().await })
+pub fn run(plan: &Concrete, seed: u64, options: Options) -> Outcome {
+    let committee = setup::committee(plan, seed);
+    let scene = Scene {
+        stakes: plan.nodes.iter().map(|node| node.stake).collect(),
+        total: plan.total_stake(),
+        correct: vec![true; plan.nodes.len()],
+        params: setup::params(plan),
+        genesis: committee.genesis_block(),
+        committee: committee.clone(),
+        budget: Budget::of(plan),
+        plan: plan.clone(),
+    };
+    let watchers: Vec<Box<dyn Oracle + Send>> =
+        if options.oracles { oracles::all(&scene) } else { Vec::new() };
+    let recorder = Recorder::new(scene, watchers);
+    let (watching, plan) = (recorder.clone(), Arc::new(plan.clone()));
+    let result = crate::world::run(seed, move || async move {
+        Run::new(plan, seed, options, committee, watching).drive().await
+    });
+    let missed = alpenglow_node::protocol::rules::hits();
+    let rules_missed = missed.into_iter().filter(|(_, n)| *n == 0).map(|(r, _)| r).collect();
+    let (stats, virtual_ns, panicked) = match result {
+        Ok((stats, virtual_ns)) => (stats, virtual_ns, None),
+        Err(panicked) => (Stats::default(), panicked.at_ns, Some(panicked)),
+    };
+    Outcome { recorder, stats, virtual_ns, rules_missed, panicked }
 }
 
 /// What a control point of the world means.
 #[derive(Clone, Copy)]
 enum Point {
     Edge(Edge, usize),
-    Heal,
+    /// The base loss of the network ends.
+    Clean,
+    /// The recovery with this number begins.
+    Healed(usize),
     Second(u64),
 }
 
@@ -101,26 +134,17 @@ struct Run {
 }
 
 impl Run {
-    fn new(plan: Concrete, seed: u64, options: Options) -> Run {
+    fn new(
+        plan: Arc<Concrete>,
+        seed: u64,
+        options: Options,
+        committee: Arc<Committee>,
+        recorder: Arc<Mutex<Recorder>>,
+    ) -> Run {
         memo::set_enabled(options.memo);
-        let committee = setup::committee(&plan, seed);
-        let scene = Scene {
-            stakes: plan.nodes.iter().map(|node| node.stake).collect(),
-            total: plan.total_stake(),
-            correct: vec![true; plan.nodes.len()],
-            params: setup::params(&plan),
-            genesis: committee.genesis_block(),
-            committee: committee.clone(),
-            budget: Budget::of(&plan),
-            plan: plan.clone(),
-        };
-        let watchers: Vec<Box<dyn Oracle + Send>> =
-            if options.oracles { oracles::all(&scene) } else { Vec::new() };
-        let recorder = Recorder::new(scene, watchers);
         let world = setup::world(&plan, seed);
         world.set_observer(recorder.clone());
         let workload = Arc::new(Workload::new(&plan, seed));
-        let plan = Arc::new(plan);
         for node in 0..plan.nodes.len() {
             node::install(&world, &committee, node);
         }
@@ -145,14 +169,18 @@ impl Run {
         self.points.push(point);
     }
 
-    async fn drive(mut self) -> Outcome {
+    async fn drive(mut self) -> (Stats, u64) {
         let plan = self.plan.clone();
         let mut faults = Faults::new(&plan, self.world.clone());
         for (time, edge, index) in plan.timeline() {
             self.at(time.0, Point::Edge(edge, index));
         }
         if let Some(heal_at) = plan.run.heal_at {
-            self.at(heal_at.0, Point::Heal);
+            self.at(heal_at.0, Point::Clean);
+        }
+        let recoveries = Budget::of(&plan).recoveries(&plan);
+        for (number, recovery) in recoveries.iter().enumerate() {
+            self.at(recovery.at.0, Point::Healed(number));
         }
         self.at(0, Point::Second(0));
         for node in 0..plan.nodes.len() {
@@ -163,23 +191,14 @@ impl Run {
                 self.world.start(node);
             }
         }
-        let end = self.pump_to(plan.run.duration.0, &mut faults).await;
+        let mut end = self.pump_to(plan.run.duration.0, &mut faults).await;
+        while let Some(until) = self.recorder().undecided_until().filter(|until| *until > end) {
+            end = self.pump_to(until, &mut faults).await;
+        }
         let mut recorder = self.recorder();
         recorder.finish(end);
         drop(recorder);
-        let stats = self.world.stats();
-        self.world.stop();
-        let Run { recorder, world, .. } = self;
-        drop(faults);
-        drop(world);
-        let recorder = Arc::try_unwrap(recorder).ok().expect("the world is gone");
-        let missed = alpenglow_node::protocol::rules::hits();
-        Outcome {
-            recorder: recorder.into_inner().expect("the recorder does not panic"),
-            stats,
-            virtual_ns: end,
-            rules_missed: missed.into_iter().filter(|(_, n)| *n == 0).map(|(r, _)| r).collect(),
-        }
+        (self.world.stats(), end)
     }
 
     /// Pumps until `end`.
@@ -189,11 +208,8 @@ impl Run {
                 Stop::Limit => return end,
                 Stop::Control(id) => match self.points[id as usize] {
                     Point::Edge(edge, index) => self.edge(edge, index, faults),
-                    Point::Heal => {
-                        faults.heal();
-                        let now = self.world.now_ns();
-                        self.recorder().measure.healed(now, "heal".into());
-                    }
+                    Point::Clean => faults.heal(),
+                    Point::Healed(number) => self.recorder().measure.healed(number),
                     Point::Second(second) => self.second(second, end),
                 },
             }
@@ -213,11 +229,6 @@ impl Run {
                 nodes.into_iter().for_each(|node| self.world.start(node));
             }
             None => {}
-        }
-        let fault = &self.plan.faults[index];
-        if edge == Edge::End {
-            let (now, label) = (self.world.now_ns(), fault.label.clone());
-            self.recorder().measure.healed(now, label);
         }
     }
 

@@ -6,11 +6,22 @@
 //! | `world` | time, network, disks, clocks; one queue of events | no |
 //! | [`trace`] | the fingerprint of a run | no |
 //! | [`oracles`] | what must hold | yes |
+//! | [`measure`] | how slots, recoveries and transactions went | yes |
+//! | `workload` | what clients do | yes |
 //! | `cluster` | builds and drives nodes in the world | yes |
+//! | [`report`] | verdicts, tables, JSON, seed files | yes |
 
+#[cfg(feature = "sim")]
+pub mod cluster;
+pub mod measure;
 pub mod oracles;
 pub mod plan;
+pub mod report;
+#[cfg(feature = "sim")]
+pub mod runner;
 pub mod testing;
 pub mod trace;
+#[cfg(feature = "sim")]
+pub mod workload;
 #[cfg(feature = "sim")]
 pub mod world;

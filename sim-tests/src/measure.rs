@@ -5,6 +5,7 @@
 //! except latencies, which are per node.
 
 use crate::oracles::{Context, Fact, Scene};
+use crate::plan::Recovery;
 use alpenglow_node::protocol::block::TransactionId;
 use alpenglow_node::protocol::event::{Event, Origin};
 use alpenglow_node::protocol::pool::Mode;
@@ -35,6 +36,25 @@ pub struct Recovered {
     pub first: Option<(Slot, u64)>,
     /// When every live honest node had delivered it.
     pub caught_up_ns: Option<u64>,
+    /// The heal has happened.
+    pub begun: bool,
+    /// How long the first finalization may take, worked out from the causes; `None` if nothing is
+    /// promised.
+    pub bound_ns: Option<u64>,
+}
+
+impl Recovered {
+    fn of(recovery: Recovery) -> Recovered {
+        Recovered {
+            label: recovery.label,
+            healed_at_ns: recovery.at.0,
+            before: Slot(0),
+            first: None,
+            caught_up_ns: None,
+            begun: false,
+            bound_ns: None,
+        }
+    }
 }
 
 /// Everything measured.
@@ -84,7 +104,7 @@ impl Measure {
             expired: 0,
             lost: 0,
             probes: BTreeMap::new(),
-            recoveries: Vec::new(),
+            recoveries: scene.budget.recoveries(&scene.plan).into_iter().map(Recovered::of).collect(),
             rejected: BTreeMap::new(),
             left: BTreeMap::new(),
             seen: BTreeSet::new(),
@@ -107,11 +127,10 @@ impl Measure {
         self.pending.insert(id, (node, at_ns));
     }
 
-    /// The network or a node healed: recovery is measured from now.
-    pub fn healed(&mut self, at_ns: u64, label: String) {
-        let before = self.highest_final;
-        let (first, caught_up_ns) = (None, None);
-        self.recoveries.push(Recovered { label, healed_at_ns: at_ns, before, first, caught_up_ns });
+    /// The recovery with this number begins: it is measured from now.
+    pub fn healed(&mut self, recovery: usize) {
+        let recovered = &mut self.recoveries[recovery];
+        (recovered.begun, recovered.before) = (true, self.highest_final);
     }
 
     /// The highest slot that any honest node has finalized.
@@ -188,7 +207,7 @@ impl Measure {
                 self.probe("epoch-end");
             }
             self.highest_final = block.slot;
-            for recovery in self.recoveries.iter_mut().filter(|r| r.first.is_none()) {
+            for recovery in self.recoveries.iter_mut().filter(|r| r.begun && r.first.is_none()) {
                 recovery.first = Some((block.slot, cx.at_ns));
             }
         }
@@ -255,7 +274,7 @@ impl Measure {
     }
 
     /// Ends the run.
-    pub fn finish(&mut self, _scene: &Scene) {
+    pub fn finish(&mut self) {
         self.finalization_ns.sort_unstable();
         self.transaction_ns.sort_unstable();
     }

@@ -8,7 +8,14 @@
 //! [`History`] is the memory that most oracles share: what each identity did over its whole life,
 //! and what each incarnation knew. It draws no conclusions.
 
+pub mod bounds;
 pub mod history;
+pub mod o41_initial_votes;
+pub mod o42_slots_resolve;
+pub mod o45_good_windows;
+pub mod o47_recovery;
+pub mod o49_joiner;
+pub mod windows;
 
 use crate::plan::{Budget, Concrete};
 use alpenglow_node::protocol::committee::Committee;
@@ -86,7 +93,10 @@ pub struct Context<'a> {
 
 /// Collects what an oracle finds.
 #[derive(Debug, Default)]
-pub struct Findings(Vec<Violation>);
+pub struct Findings {
+    violations: Vec<Violation>,
+    bounds: Vec<(usize, Option<u64>)>,
+}
 
 impl Findings {
     /// Reports a broken property at the moment of the context.
@@ -98,12 +108,22 @@ impl Findings {
         nodes: &[NodeId],
         detail: String,
     ) {
-        self.0.push(Violation { oracle, at_ns: cx.at_ns, slot, nodes: nodes.to_vec(), detail });
+        self.violations.push(Violation { oracle, at_ns: cx.at_ns, slot, nodes: nodes.to_vec(), detail });
+    }
+
+    /// States the bound of the recovery with this number, in nanoseconds from its heal.
+    pub fn bound(&mut self, recovery: usize, bound_ns: Option<u64>) {
+        self.bounds.push((recovery, bound_ns));
     }
 
     /// What was found since the last call.
     pub fn take(&mut self) -> Vec<Violation> {
-        std::mem::take(&mut self.0)
+        std::mem::take(&mut self.violations)
+    }
+
+    /// Bounds stated since the last call.
+    pub fn take_bounds(&mut self) -> Vec<(usize, Option<u64>)> {
+        std::mem::take(&mut self.bounds)
     }
 }
 
@@ -118,6 +138,22 @@ pub trait Oracle {
 
     /// Judges what can only be judged at the end of the run.
     fn finish(&mut self, _cx: &Context<'_>, _out: &mut Findings) {}
+
+    /// Until when the run must go on for this oracle to decide, in world time.
+    fn undecided_until(&self) -> Option<u64> {
+        None
+    }
+}
+
+/// All oracles, for one run.
+pub fn all(scene: &Scene) -> Vec<Box<dyn Oracle + Send>> {
+    vec![
+        Box::new(o41_initial_votes::InitialVotes::new(scene)),
+        Box::new(o42_slots_resolve::SlotsResolve::new(scene)),
+        Box::new(o45_good_windows::GoodWindows::new(scene)),
+        Box::new(o47_recovery::RecoveryBound::new(scene)),
+        Box::new(o49_joiner::Joiner::new(scene)),
+    ]
 }
 
 impl Scene {

@@ -42,7 +42,7 @@ pub use port::{Arrival, Port};
 pub use runner::{Panicked, run};
 
 use disk::{CrashMode, Disk, DiskConfig};
-use network::{Link, Links, Network};
+use network::{Link, Links, Network, Uplink};
 use observe::{Observer, Stats, lock};
 use shared::Shared;
 use std::future::poll_fn;
@@ -248,6 +248,29 @@ impl<P: Payload> World<P> {
     /// If the node is running.
     pub fn lose_disk(&self, node: usize) {
         self.0.with_disk(node, Disk::lose);
+    }
+
+    /// A copy of a node's file, as its next process would find it.
+    ///
+    /// # Panics
+    /// If the node is running.
+    pub fn disk_image(&self, node: usize) -> Vec<u8> {
+        let mut image = Vec::new();
+        self.0.with_disk(node, |disk| image = disk.image());
+        image
+    }
+
+    /// Gives a node's file these durable contents.
+    ///
+    /// # Panics
+    /// If the node is running.
+    pub fn set_disk_image(&self, node: usize, bytes: &[u8]) {
+        self.0.with_disk(node, |disk| disk.install(bytes));
+    }
+
+    /// Changes the outgoing bandwidth of a node for what it sends from now on.
+    pub fn set_uplink(&self, node: usize, uplink: Option<Uplink>) {
+        lock(&self.0.state).wires.set_uplink(node, uplink);
     }
 
     /// Moves a node's wall clock.

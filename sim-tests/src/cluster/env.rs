@@ -69,7 +69,10 @@ impl Env for SimEnv {
                 }
                 Delivered::Command(index) => {
                     let head = self.workload.head();
-                    arrivals.push(Arrival::Submit(self.workload.transaction(index, head)));
+                    let transaction = self.workload.transaction(index, head);
+                    let id = transaction.id();
+                    self.record(|recorder| recorder.submitted(self.node, id));
+                    arrivals.push(Arrival::Submit(transaction));
                 }
             }
         }
@@ -92,7 +95,10 @@ impl Env for SimEnv {
     fn load(&mut self, query: Query) {
         match self.store.load(query) {
             Ok(stored) => self.ready.push(Arrival::Loaded(query, stored)),
-            Err(error) => self.record(|recorder| recorder.storage_error(self.node, &error)),
+            Err(error) => {
+                self.record(|recorder| recorder.storage_error(self.node, &error));
+                self.ready.push(Arrival::Loaded(query, query.nothing()));
+            }
         }
     }
 

@@ -123,8 +123,20 @@ impl Recorder {
         for oracle in &mut self.oracles {
             oracle.finish(&cx, &mut self.findings);
         }
+        self.collect();
+        self.measure.finish();
+    }
+
+    fn collect(&mut self) {
         self.violations.extend(self.findings.take());
-        self.measure.finish(&self.scene);
+        for (recovery, bound_ns) in self.findings.take_bounds() {
+            self.measure.recoveries[recovery].bound_ns = bound_ns;
+        }
+    }
+
+    /// Until when the run must go on for every oracle to decide.
+    pub fn undecided_until(&self) -> Option<u64> {
+        self.oracles.iter().filter_map(|oracle| oracle.undecided_until()).max()
     }
 
     fn fact(&mut self, node: NodeId, fact: Fact<'_>) {
@@ -137,7 +149,7 @@ impl Recorder {
             oracle.observe(&cx, node, fact, &mut self.findings);
         }
         self.measure.observe(&cx, node, fact);
-        self.violations.extend(self.findings.take());
+        self.collect();
     }
 
     /// The message in a body, if it is of a kind that oracles look at.

@@ -289,6 +289,22 @@ impl Disk {
         self.pending.clear();
     }
 
+    /// A copy of the file as a process would find it, while the node is down.
+    pub(super) fn image(&self) -> Vec<u8> {
+        assert_eq!(self.owner, 0, "a disk is copied while its node is down");
+        let mut bytes = vec![0; self.view.len() as usize];
+        assert!(self.view.read(0, &mut bytes), "the length is the file's");
+        bytes
+    }
+
+    /// Gives the file these durable contents, while the node is down.
+    pub(super) fn install(&mut self, bytes: &[u8]) {
+        self.lose();
+        self.view.resize(None, bytes.len() as u64);
+        self.view.write(0, bytes, |_, _| ());
+        self.medium = self.view.clone();
+    }
+
     fn write(&mut self, offset: u64, data: &[u8]) -> Result<(), Fault> {
         self.room(offset.saturating_add(data.len() as u64))?;
         if offset + data.len() as u64 > self.view.len() {

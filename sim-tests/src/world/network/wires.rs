@@ -13,7 +13,7 @@
 use super::burst::Cursor;
 use super::latency::Quantiles;
 use super::uses::Uses;
-use super::{Link, Links, Network, Quality};
+use super::{Link, Links, Network, Quality, Uplink};
 use crate::world::Payload;
 use crate::world::observe::Cause;
 use crate::world::rng::{Draw, Draws};
@@ -162,6 +162,11 @@ impl<P: Payload> Wires<P> {
         flight.luck = draw.word(LOSS);
         arrives(self.way(leaves_ns, &flight, draw), flight);
         Ok(())
+    }
+
+    /// Changes the outgoing bandwidth of a node for what it sends from now on.
+    pub(in crate::world) fn set_uplink(&mut self, node: usize, uplink: Option<Uplink>) {
+        self.config.uplinks[node] = uplink;
     }
 
     /// Waits in the uplink of the sender. Returns when the last byte has left, or nothing if the
