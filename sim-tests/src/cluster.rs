@@ -44,11 +44,13 @@ pub struct Options {
     pub progress: Option<Arc<dyn Fn(u64, u64) + Send + Sync>>,
     /// Oracles watch.
     pub oracles: bool,
+    /// Where to write a line of text for every fact.
+    pub trace: Option<std::path::PathBuf>,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { memo: true, wrap: None, progress: None, oracles: true }
+        Options { memo: true, wrap: None, progress: None, oracles: true, trace: None }
     }
 }
 
@@ -99,6 +101,15 @@ pub fn run(plan: &Concrete, seed: u64, options: Options) -> Outcome {
     let watchers: Vec<Box<dyn Oracle + Send>> =
         if options.oracles { oracles::all(&scene) } else { Vec::new() };
     let recorder = Recorder::new(scene, watchers);
+    if let Some(path) = &options.trace {
+        match std::fs::File::create(path) {
+            Ok(file) => {
+                let writer = Box::new(std::io::BufWriter::new(file));
+                recorder.lock().expect("nobody else has it yet").trace_to(writer);
+            }
+            Err(error) => tracing::error!(%error, path = %path.display(), "no trace"),
+        }
+    }
     let (watching, plan) = (recorder.clone(), Arc::new(plan.clone()));
     let result = crate::world::run(seed, move || async move {
         Run::new(plan, seed, options, committee, watching).drive().await
@@ -192,8 +203,12 @@ impl Run {
             }
         }
         let mut end = self.pump_to(plan.run.duration.0, &mut faults).await;
-        while let Some(until) = self.recorder().undecided_until().filter(|until| *until > end) {
-            end = self.pump_to(until, &mut faults).await;
+        loop {
+            let undecided = self.recorder().undecided_until();
+            match undecided.filter(|until| *until > end) {
+                Some(until) => end = self.pump_to(until, &mut faults).await,
+                None => break,
+            }
         }
         let mut recorder = self.recorder();
         recorder.finish(end);

@@ -36,6 +36,9 @@ enum Command {
         /// Runs it a second time in another process and compares the fingerprints.
         #[arg(long)]
         check_determinism: bool,
+        /// Writes one line of text for everything that nodes observe and say.
+        #[arg(long, value_name = "FILE")]
+        trace: Option<PathBuf>,
         /// Writes the machine-readable result; `-` is standard output, which then carries nothing
         /// else.
         #[arg(long, value_name = "FILE|-")]
@@ -62,8 +65,8 @@ enum Command {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let code = match arguments.command {
-        Command::Run { plan, seed, sets, check_determinism, json } => {
-            run(&plan, seed, &sets, check_determinism, json.as_deref())
+        Command::Run { plan, seed, sets, check_determinism, trace, json } => {
+            run(&plan, seed, &sets, check_determinism, trace, json.as_deref())
         }
         Command::Replay { seed_file, json } => replay(&seed_file, json.as_deref()),
         Command::List { json } => report::list::print(json.as_deref()).map(|()| 0),
@@ -82,6 +85,7 @@ fn run(
     seed: u64,
     sets: &[String],
     check: bool,
+    trace: Option<PathBuf>,
     json: Option<&Path>,
 ) -> anyhow::Result<u8> {
     let plan = Plan::load(path, sets)?.expand(seed)?;
@@ -93,7 +97,7 @@ fn run(
     if !quiet {
         eprintln!("{}", runner::headline(&plan, seed));
     }
-    let job = Job { plan: &plan, seed, replay: replay.clone(), quiet };
+    let job = Job { plan: &plan, seed, trace, quiet };
     let mut report = job.run();
     if check {
         let again = runner::fingerprint_in_child(path, seed, sets)?;
@@ -113,7 +117,7 @@ fn replay(path: &Path, json: Option<&Path>) -> anyhow::Result<u8> {
     if !quiet {
         eprintln!("{}\n{}", file.story.trim(), runner::headline(&file.plan, file.seed.0));
     }
-    let job = Job { plan: &file.plan, seed: file.seed.0, replay: replay.clone(), quiet };
+    let job = Job { plan: &file.plan, seed: file.seed.0, trace: None, quiet };
     let mut report = job.run();
     if report.commit == file.found.commit && report.fingerprint != file.found.fingerprint {
         report.verdict = Verdict::Nondeterminism;

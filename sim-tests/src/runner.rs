@@ -11,7 +11,7 @@ use alpenglow_node::protocol::rules;
 use indicatif::{ProgressBar, ProgressStyle};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// One run to make.
@@ -20,8 +20,8 @@ pub struct Job<'a> {
     pub plan: &'a Concrete,
     /// The seed.
     pub seed: u64,
-    /// The command that runs it again.
-    pub replay: String,
+    /// Where to write a line of text for every fact.
+    pub trace: Option<PathBuf>,
     /// No progress bar.
     pub quiet: bool,
 }
@@ -57,7 +57,9 @@ impl Job<'_> {
             let seconds = |ns: u64| ns / 1_000_000_000;
             shown.set_message(format!("{} of {} virtual seconds", seconds(now), seconds(end)));
         };
-        let options = Options { progress: Some(Arc::new(progress)), ..Options::default() };
+        let progress = Some(Arc::new(progress) as Arc<_>);
+        let trace = self.trace.clone();
+        let options = Options { progress, trace, ..Options::default() };
         let (started, cpu) = (wall(), cpu_ms());
         let outcome = cluster::run(self.plan, self.seed, options);
         bar.finish_and_clear();

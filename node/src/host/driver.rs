@@ -91,6 +91,20 @@ impl Doorway for Protocol {
     }
 }
 
+impl<D: Doorway + ?Sized> Doorway for Box<D> {
+    fn precheck(&self, from: NodeId, bytes: &[u8]) -> Result<Unverified<Message>, Reject> {
+        (**self).precheck(from, bytes)
+    }
+
+    fn verify(&self, claim: Unverified<Message>) -> Result<Verified<Message>, Reject> {
+        (**self).verify(claim)
+    }
+
+    fn step(&mut self, now: Time, input: Input, out: &mut Vec<Effect>) {
+        (**self).step(now, input, out);
+    }
+}
+
 /// One node, ready to run.
 pub struct Driver<E, D> {
     env: E,

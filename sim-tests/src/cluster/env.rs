@@ -59,7 +59,8 @@ impl Env for SimEnv {
             return;
         }
         self.port.next(deadline.map(|time| time.0), &mut self.inbox).await;
-        for delivered in self.inbox.drain(..) {
+        let mut inbox = std::mem::take(&mut self.inbox);
+        for delivered in inbox.drain(..) {
             match delivered {
                 Delivered::Packet { payload, .. } => arrivals.push(Arrival::Datagram(payload.0)),
                 Delivered::Wake => {}
@@ -76,6 +77,7 @@ impl Env for SimEnv {
                 }
             }
         }
+        self.inbox = inbox;
     }
 
     fn send(&mut self, to: NodeId, datagram: Datagram, label: u64) {

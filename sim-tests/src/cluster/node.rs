@@ -13,7 +13,7 @@ use alpenglow_node::host::net::Link;
 use alpenglow_node::host::store::{Identity, Store};
 use alpenglow_node::protocol::committee::Committee;
 use alpenglow_node::protocol::machine::Config;
-use alpenglow_node::protocol::types::{BlockId, NodeId, Time};
+use alpenglow_node::protocol::types::{BlockId, NodeId, Slot, Time};
 use alpenglow_node::protocol::vote::Vote;
 use alpenglow_node::protocol::{Effect, Protocol};
 use std::sync::{Arc, Mutex};
@@ -59,7 +59,10 @@ pub fn image(
 ) -> (Vec<Vote>, Vec<BlockId>) {
     let copy = MemoryDisk::new(world.disk_image(node));
     match Store::open(copy, &identity(committee, node), CACHE_BYTES) {
-        Ok((store, restored)) => (restored.votes, store.ledger().unwrap_or_default()),
+        Ok((store, restored)) => {
+            let ledger = store.ledger(Slot::GENESIS).into_iter().flatten();
+            (restored.votes, ledger.map_while(Result::ok).collect())
+        }
         Err(_) => (Vec::new(), Vec::new()),
     }
 }

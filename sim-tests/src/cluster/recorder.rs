@@ -17,7 +17,9 @@ use alpenglow_node::protocol::types::{BlockId, NodeId};
 use alpenglow_node::protocol::vote::Vote;
 use alpenglow_node::protocol::wire::Message;
 use bytes::Bytes;
+use crate::trace::text;
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::sync::{Arc, Mutex};
 
 /// Kinds of fingerprint events above those of the world.
@@ -46,6 +48,7 @@ pub struct Recorder {
     /// The last body that was tapped, decoded: a broadcast is one body for many receivers.
     tapped: Option<(Bytes, Option<Message>)>,
     scratch: Vec<u8>,
+    trace: Option<Box<dyn Write + Send>>,
 }
 
 impl Recorder {
@@ -64,8 +67,14 @@ impl Recorder {
             now_ns: 0,
             tapped: None,
             scratch: Vec::new(),
+            trace: None,
             scene,
         }))
+    }
+
+    /// Writes a line of text for every fact from now on.
+    pub fn trace_to(&mut self, writer: Box<dyn Write + Send>) {
+        self.trace = Some(writer);
     }
 
     /// The fingerprint so far.
@@ -140,6 +149,12 @@ impl Recorder {
     }
 
     fn fact(&mut self, node: NodeId, fact: Fact<'_>) {
+        if let Some(writer) = &mut self.trace {
+            let line = text::line(self.now_ns, node, &fact);
+            if writeln!(writer, "{line}").is_err() {
+                self.trace = None; // a full disk of the harness must not end the run
+            }
+        }
         if !self.scene.correct[node.index()] {
             return;
         }

@@ -82,7 +82,7 @@ impl Joiner {
                 }
             }
         }
-        over.into_iter().for_each(|node| drop(self.joins.remove(&node)));
+        self.joins.retain(|node, _| !over.contains(node));
     }
 }
 
@@ -103,7 +103,9 @@ impl Oracle for Joiner {
                 let (started_ns, target) = (cx.at_ns, self.highest);
                 self.joins.insert(node, Join { started_ns, target, known: false });
             }
-            Fact::Crashed | Fact::Paused(_) => drop(self.joins.remove(&node)),
+            Fact::Crashed | Fact::Paused(_) => {
+                self.joins.remove(&node);
+            }
             Fact::Event(Event::Finalized(block, _)) => {
                 self.highest = self.highest.max(block.slot);
             }

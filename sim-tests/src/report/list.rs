@@ -61,7 +61,7 @@ pub fn print(json: Option<&Path>) -> anyhow::Result<()> {
 
 fn table(listing: &Listing) -> Table {
     let mut table = Table::new();
-    table.load_preset(UTF8_HORIZONTAL_ONLY).set_width(100);
+    table.load_style(UTF8_HORIZONTAL_ONLY).set_width(100);
     table.set_content_arrangement(comfy_table::ContentArrangement::Dynamic);
     table.set_header(["file", "what it shows"]);
     for entry in listing.plans.iter().chain(&listing.seeds) {

@@ -20,7 +20,7 @@ fn distribution(d: &Distribution) -> String {
 /// The table. `replay` is the command that runs the same again.
 pub fn render(report: &RunReport, replay: &str) -> String {
     let mut table = Table::new();
-    table.load_preset(UTF8_HORIZONTAL_ONLY);
+    table.load_style(UTF8_HORIZONTAL_ONLY);
     let mut row = |name: &str, value: String| {
         table.add_row([Cell::new(name), Cell::new(value)]);
     };
