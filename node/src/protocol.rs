@@ -205,6 +205,16 @@ pub enum Query {
     Proofs(Slot),
 }
 
+impl Query {
+    /// The answer of a store that has nothing, or cannot read.
+    pub fn nothing(self) -> Stored {
+        match self {
+            Query::Block(_) => Stored::Block(None),
+            Query::Proofs(_) => Stored::Proofs(Vec::new()),
+        }
+    }
+}
+
 /// What was read back.
 #[derive(Clone, Debug)]
 pub enum Stored {

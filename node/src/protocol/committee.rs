@@ -31,12 +31,13 @@ pub struct Validator {
     pub mac_key: mac::PublicKey,
 }
 
-/// What a cluster agrees on before it starts. Its hash is the cluster id, which every signed byte
-/// string holds.
+/// What a cluster agrees on before it starts.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Genesis {
-    /// Distinguishes clusters with equal validators.
-    pub name: String,
+    /// The cluster id, which every signed byte string and every schedule depends on. Whoever makes
+    /// the file sets it to [`Genesis::digest`], so that two clusters never share one; a simulation
+    /// may choose it, to keep a schedule while it changes the keys.
+    pub cluster: Hash,
     /// Wall-clock time before which nobody starts, in nanoseconds since 1970 (UTC).
     pub start_unix_ns: u64,
     /// Which signatures.
@@ -114,7 +115,7 @@ impl Committee {
         by_stake.sort_by_key(|&node| (std::cmp::Reverse(stakes.of(node)), node));
         Ok(Committee {
             params: genesis.params.clone(),
-            cluster: genesis.cluster(),
+            cluster: genesis.cluster,
             start_unix_ns: genesis.start_unix_ns,
             mac_keys: validators.iter().map(|v| v.mac_key).collect(),
             stakes,
@@ -257,9 +258,10 @@ impl Committee {
 }
 
 impl Genesis {
-    /// The cluster id: the hash of everything in this file.
-    pub fn cluster(&self) -> Hash {
-        let bytes = borsh::to_vec(self).expect("writing to memory does not fail");
+    /// The hash of everything in this file except the cluster id itself.
+    pub fn digest(&self) -> Hash {
+        let content = Genesis { cluster: Hash::default(), ..self.clone() };
+        let bytes = borsh::to_vec(&content).expect("writing to memory does not fail");
         Hash::of("ag/genesis", &[&bytes])
     }
 }

@@ -90,7 +90,8 @@ struct View<'a> {
 
 impl Knowledge for View<'_> {
     fn is_decided(&self, slot: Slot) -> bool {
-        self.pool.finality().decided(slot).is_some()
+        // What lies below the floor is finished with, whether its decision is still held or not.
+        slot < self.floor() || self.pool.finality().decided(slot).is_some()
     }
     fn is_final(&self, block: BlockId) -> bool {
         self.pool.finality().is_final(block)

@@ -74,7 +74,7 @@ pub enum Event {
     BlockInvalid(Slot),
     /// The slot's leader signed things that contradict each other.
     Equivocation(Slot),
-    /// The own key signed this slice as a leader.
+    /// A slice that the own key signed as a leader goes to the network now.
     SliceSigned {
         /// The slot.
         slot: Slot,

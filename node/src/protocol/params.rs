@@ -22,8 +22,8 @@ pub const MAX_SHRED_BYTES: usize = 1_024;
 pub const MAX_SLICES: usize = 64;
 /// Largest validator set; certificates must fit one datagram.
 pub const MAX_NODES: usize = 2_000;
-/// Largest datagram, header included.
-pub const MAX_DATAGRAM_BYTES: usize = 1_500;
+/// Largest datagram, header included: an Ethernet frame of 1,500 bytes less IP and UDP headers.
+pub const MAX_DATAGRAM_BYTES: usize = 1_472;
 /// Longest transaction in bytes, encoded. It must fit a datagram.
 pub const MAX_TRANSACTION_BYTES: usize = 1_232;
 /// A transaction names the last slot that may hold it, at most so many slots ahead (2.4).

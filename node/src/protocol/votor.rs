@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// What Votor needs to know of the Pool while it decides.
 pub trait Knowledge {
-    /// True if `slot` is decided (final block or skipped by finality).
+    /// True if `slot` is decided (final block or skipped by finality), or finished with.
     fn is_decided(&self, slot: Slot) -> bool;
     /// True if `block` is known to be final.
     fn is_final(&self, block: BlockId) -> bool;

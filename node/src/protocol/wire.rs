@@ -22,7 +22,7 @@ use std::sync::Arc;
 /// Version of the wire format, the first byte of every body.
 pub const VERSION: u8 = 1;
 /// Bytes that the datagram header and tag take from [`MAX_DATAGRAM_BYTES`].
-pub const DATAGRAM_OVERHEAD: usize = 40;
+pub const DATAGRAM_OVERHEAD: usize = 31;
 /// Longest encoded message.
 pub const MAX_BODY_BYTES: usize = MAX_DATAGRAM_BYTES - DATAGRAM_OVERHEAD;
 /// Longest path in a tree over slice roots.

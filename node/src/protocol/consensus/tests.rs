@@ -415,6 +415,17 @@ fn a_joiner_gets_timers_for_the_rest_of_the_window() {
     assert_eq!((seat.cast(10), seat.cast(11)), (vec![Skip], vec![Skip]));
 }
 
+/// The timer of a slot that is final and delivered, and so forgotten, skips nothing.
+#[test]
+fn the_timer_of_a_forgotten_slot_does_nothing() {
+    let mut seat = Seat::new(&[1; 5]);
+    seat.block(1, A, genesis()).block(2, B, id(1, A));
+    seat.certificate(2, CertificateKind::FastFinal(B));
+    assert_eq!(seat.node.pool().finality().root(), id(2, B));
+    seat.timeout(1).fact(Fact::TimeoutCrashed(Slot(1))).fact(Fact::InvalidBlock(Slot(1)));
+    assert_eq!(seat.cast(3), []);
+}
+
 /// A final vote excludes every other vote of the slot, whatever the Pool says later.
 #[test]
 fn nothing_follows_a_final_vote() {

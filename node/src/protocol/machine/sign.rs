@@ -125,7 +125,8 @@ impl Protocol {
                     last: commitment.last,
                     root: commitment.root,
                 };
-                out.push(Effect::Observe { event, after: None });
+                let after = self.own.produced.get(&commitment.slot).copied();
+                out.push(Effect::Observe { event, after });
                 self.send_slice(&slice, out);
                 let mut outcomes = Vec::new();
                 self.blokstor.add_own_slice(slice, &mut outcomes);

@@ -1,0 +1,290 @@
+//! The driver: waits, steps the protocol, carries out its effects. One task per node.
+//!
+//! It is the same code in production and in simulation; the world is a value, [`Env`]. The driver
+//! keeps three things that the protocol speaks of and does not have: the timers, the effects that
+//! wait for the disk, and the records that wait for the commit under way. One commit is under way
+//! at a time; what comes meanwhile shares the next one.
+
+use super::keys::Keys;
+use super::net::{Datagram, Link, Refused};
+use super::store::StoreError;
+use crate::crypto::mac;
+use crate::protocol::block::{Block, Transaction, TransactionId};
+use crate::protocol::committee::Committee;
+use crate::protocol::event::Event;
+use crate::protocol::types::{NodeId, Time, Token};
+use crate::protocol::wire::{self, Message, Reject, Unverified, Verified};
+use crate::protocol::{Effect, Input, Protocol, Query, Recipients, Record, Stored, Timer};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+/// Something that arrives at a node.
+#[derive(Debug)]
+pub enum Arrival {
+    /// A datagram of anybody.
+    Datagram(Datagram),
+    /// A client's transaction.
+    Submit(Transaction),
+    /// The commit under way is durable, or failed.
+    Committed(Result<(), StoreError>),
+    /// The store has read.
+    Loaded(Query, Stored),
+    /// The node must stop.
+    Stop,
+}
+
+/// The world around one node.
+pub trait Env {
+    /// The node's monotonic clock. Constant while the driver handles what one `next` returned.
+    fn now(&self) -> Time;
+
+    /// Appends what has arrived; returns when there is something, or at `deadline`. Nothing may be
+    /// lost if the future is dropped.
+    fn next(
+        &mut self,
+        deadline: Option<Time>,
+        arrivals: &mut Vec<Arrival>,
+    ) -> impl Future<Output = ()>;
+
+    /// Sends, or drops: datagrams promise nothing. `label` names the message for the simulated
+    /// network's random draws; production ignores it.
+    fn send(&mut self, to: NodeId, datagram: Datagram, label: u64);
+
+    /// Starts to make records durable; [`Arrival::Committed`] follows. Never called while one is
+    /// under way.
+    fn commit(&mut self, records: Vec<Record>);
+
+    /// Starts to read; [`Arrival::Loaded`] follows.
+    fn load(&mut self, query: Query);
+
+    /// The next block of the chain, durable.
+    fn deliver(&mut self, block: Arc<Block>, transactions: Arc<[TransactionId]>);
+
+    /// An observation.
+    fn observe(&mut self, event: Event);
+
+    /// A datagram was dropped before anybody could be blamed for it.
+    fn refused(&mut self, reason: Refused);
+}
+
+/// What the driver drives: the protocol, or something that wraps it and lies.
+pub trait Doorway {
+    /// See [`Protocol::precheck`].
+    fn precheck(&self, from: NodeId, bytes: &[u8]) -> Result<Unverified<Message>, Reject>;
+    /// See [`wire::verify`].
+    fn verify(&self, claim: Unverified<Message>) -> Result<Verified<Message>, Reject>;
+    /// See [`Protocol::step`].
+    fn step(&mut self, now: Time, input: Input, out: &mut Vec<Effect>);
+}
+
+impl Doorway for Protocol {
+    fn precheck(&self, from: NodeId, bytes: &[u8]) -> Result<Unverified<Message>, Reject> {
+        Protocol::precheck(self, from, bytes)
+    }
+
+    fn verify(&self, claim: Unverified<Message>) -> Result<Verified<Message>, Reject> {
+        wire::verify(self.committee(), claim)
+    }
+
+    fn step(&mut self, now: Time, input: Input, out: &mut Vec<Effect>) {
+        Protocol::step(self, now, input, out);
+    }
+}
+
+impl<D: Doorway + ?Sized> Doorway for Box<D> {
+    fn precheck(&self, from: NodeId, bytes: &[u8]) -> Result<Unverified<Message>, Reject> {
+        (**self).precheck(from, bytes)
+    }
+
+    fn verify(&self, claim: Unverified<Message>) -> Result<Verified<Message>, Reject> {
+        (**self).verify(claim)
+    }
+
+    fn step(&mut self, now: Time, input: Input, out: &mut Vec<Effect>) {
+        (**self).step(now, input, out);
+    }
+}
+
+/// One node, ready to run.
+pub struct Driver<E, D> {
+    env: E,
+    node: D,
+    me: NodeId,
+    committee: Arc<Committee>,
+    keys: Keys,
+    link: Link,
+    timers: BTreeMap<(Time, u64), Timer>,
+    timers_set: u64,
+    /// Everything up to this token is durable.
+    durable: Token,
+    /// Records for the next commit, up to this token.
+    records: Vec<Record>,
+    newest: Token,
+    /// The commit under way covers everything up to this token.
+    committing: Option<Token>,
+    failed: bool,
+    /// Effects that wait for their token.
+    held: BTreeMap<Token, Vec<Effect>>,
+}
+
+impl<E: Env, D: Doorway> Driver<E, D> {
+    /// Puts a node together. `first` are the effects of starting the protocol.
+    pub fn new(
+        env: E,
+        node: D,
+        me: NodeId,
+        committee: Arc<Committee>,
+        keys: Keys,
+        link: Link,
+        first: Vec<Effect>,
+    ) -> Self {
+        let mut driver = Driver {
+            env,
+            node,
+            me,
+            committee,
+            keys,
+            link,
+            timers: BTreeMap::new(),
+            timers_set: 0,
+            durable: Token(0),
+            records: Vec::new(),
+            newest: Token(0),
+            committing: None,
+            failed: false,
+            held: BTreeMap::new(),
+        };
+        let now = driver.env.now();
+        let inputs = driver.carry_out(first);
+        driver.work_off(now, inputs);
+        driver.commit();
+        driver
+    }
+
+    /// Runs until [`Arrival::Stop`].
+    pub async fn run(mut self) {
+        let mut arrivals = Vec::new();
+        loop {
+            let deadline = self.timers.keys().next().map(|(at, _)| *at);
+            self.env.next(deadline, &mut arrivals).await;
+            let now = self.env.now();
+            for arrival in arrivals.drain(..) {
+                if matches!(arrival, Arrival::Stop) {
+                    return;
+                }
+                if let Some(input) = self.receive(arrival) {
+                    self.work_off(now, VecDeque::from([input]));
+                }
+            }
+            // After the arrivals: on a tie a block comes before its timeout (7.3).
+            while let Some(entry) = self.timers.first_entry().filter(|e| e.key().0 <= now) {
+                let timer = entry.remove();
+                self.work_off(now, VecDeque::from([Input::Timer(timer)]));
+            }
+            self.commit();
+        }
+    }
+
+    fn receive(&mut self, arrival: Arrival) -> Option<Input> {
+        match arrival {
+            Arrival::Datagram(datagram) => match self.link.open(&datagram) {
+                Ok(from) => Some(self.message(from, &datagram.body)),
+                Err(reason) => {
+                    self.env.refused(reason);
+                    None
+                }
+            },
+            Arrival::Submit(transaction) => Some(Input::Submit(transaction)),
+            Arrival::Loaded(query, stored) => Some(Input::Loaded(query, stored)),
+            Arrival::Committed(Ok(())) => {
+                self.durable = self.committing.take().unwrap_or(self.durable);
+                Some(Input::Persisted(self.durable))
+            }
+            Arrival::Committed(Err(_)) => {
+                self.failed = true;
+                Some(Input::StorageFailed)
+            }
+            Arrival::Stop => None,
+        }
+    }
+
+    fn message(&mut self, from: NodeId, body: &[u8]) -> Input {
+        let checked = self.node.precheck(from, body).and_then(|claim| self.node.verify(claim));
+        match checked {
+            Ok(message) => Input::Message { from, message },
+            Err(reason) => Input::Dropped { from, reason },
+        }
+    }
+
+    /// Steps through the inputs and what they bring about, until nothing is left.
+    fn work_off(&mut self, now: Time, mut inputs: VecDeque<Input>) {
+        let mut effects = Vec::new();
+        while let Some(input) = inputs.pop_front() {
+            if let Input::Persisted(token) = input {
+                // What waited for the disk leaves before anything that follows from it.
+                let later = self.held.split_off(&Token(token.0 + 1));
+                for released in std::mem::replace(&mut self.held, later).into_values() {
+                    inputs.extend(self.carry_out(released));
+                }
+            }
+            self.node.step(now, input, &mut effects);
+            inputs.extend(self.carry_out(std::mem::take(&mut effects)));
+        }
+    }
+
+    /// Carries out effects in order. Returns what is fed back at once.
+    fn carry_out(&mut self, effects: Vec<Effect>) -> VecDeque<Input> {
+        let mut inputs = VecDeque::new();
+        for effect in effects {
+            let after = match &effect {
+                Effect::Send { after, .. } | Effect::Observe { after, .. } => *after,
+                Effect::Deliver { after, .. } => Some(*after),
+                _ => None,
+            };
+            if let Some(token) = after.filter(|&token| token > self.durable) {
+                self.held.entry(token).or_default().push(effect);
+                continue;
+            }
+            match effect {
+                Effect::Sign { token, object } => {
+                    let signed = self.keys.sign(&self.committee, self.me, object);
+                    inputs.push_back(Input::Signed { token, signed });
+                }
+                Effect::Persist { token, records } => {
+                    self.records.extend(records);
+                    self.newest = token;
+                }
+                Effect::Send { to, message, .. } => self.send(&to, &message),
+                Effect::SetTimer(timer, at) => {
+                    self.timers_set += 1;
+                    self.timers.insert((at, self.timers_set), timer);
+                }
+                Effect::Load(query) => self.env.load(query),
+                Effect::Deliver { block, transactions, .. } => {
+                    self.env.deliver(block, transactions);
+                }
+                Effect::Observe { event, .. } => self.env.observe(event),
+            }
+        }
+        inputs
+    }
+
+    fn send(&mut self, to: &Recipients, message: &Message) {
+        let body = message.encode();
+        let label = message.label();
+        let digest = mac::body_digest(&body);
+        for &node in to.as_slice() {
+            let header = self.link.seal(node, &digest);
+            self.env.send(node, Datagram { header, body: body.clone() }, label);
+        }
+    }
+
+    /// Starts the next commit if there is something to write and none is under way. Once a write
+    /// has failed nothing is written any more, so nothing that waits for the disk ever leaves.
+    fn commit(&mut self) {
+        if self.committing.is_none() && !self.records.is_empty() && !self.failed {
+            self.committing = Some(self.newest);
+            self.env.commit(std::mem::take(&mut self.records));
+        }
+    }
+}

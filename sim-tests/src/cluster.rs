@@ -1,0 +1,262 @@
+//! A cluster of real nodes in the simulated world: builds it, breaks it, watches it.
+//!
+//! [`run`] takes a concrete plan and a seed and gives back everything that is known of the run.
+//! The nodes are the product's: its protocol, its driver, its database, its keys. Only the
+//! environment is ours. Between two events of the plan the world is pumped; at each of them faults
+//! begin or end, power goes or comes, and recovery is measured from every heal.
+
+pub mod datagram;
+pub mod env;
+pub mod faults;
+pub mod memory;
+pub mod node;
+pub mod recorder;
+pub mod setup;
+
+use crate::oracles::{self, Oracle, Scene, Violation};
+use crate::plan::{Budget, Concrete, Edge, Effect, Nanos};
+use crate::workload::Workload;
+use crate::world::observe::Stats;
+use crate::world::{Panicked, Stop, World};
+use alpenglow_node::host::driver::Doorway;
+use alpenglow_node::crypto::memo;
+use alpenglow_node::protocol::Protocol;
+use alpenglow_node::protocol::committee::Committee;
+use alpenglow_node::protocol::types::NodeId;
+use datagram::Packet;
+use faults::{Faults, Lifecycle};
+use recorder::Recorder;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+const SECOND: u64 = 1_000_000_000;
+
+/// Makes what runs on a node out of the honest protocol: itself, or something around it.
+pub type Wrap = Arc<dyn Fn(NodeId, Protocol) -> Box<dyn Doorway> + Send + Sync>;
+
+/// How to run, besides what.
+#[derive(Clone)]
+pub struct Options {
+    /// Remember verified signatures (design: a memo of pure functions). Changes nothing but time.
+    pub memo: bool,
+    /// What runs on each node.
+    pub wrap: Option<Wrap>,
+    /// Called once per virtual second with (now, end) in nanoseconds.
+    pub progress: Option<Arc<dyn Fn(u64, u64) + Send + Sync>>,
+    /// Oracles watch.
+    pub oracles: bool,
+    /// Where to write a line of text for every fact.
+    pub trace: Option<std::path::PathBuf>,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options { memo: true, wrap: None, progress: None, oracles: true, trace: None }
+    }
+}
+
+/// Everything known of a finished run.
+pub struct Outcome {
+    /// What saw the run.
+    pub recorder: Arc<Mutex<Recorder>>,
+    /// Packet counts.
+    pub stats: Stats,
+    /// How long it was, in virtual time.
+    pub virtual_ns: u64,
+    /// Rules that no node took.
+    pub rules_missed: Vec<&'static str>,
+    /// An honest node panicked; the rest is what was known by then.
+    pub panicked: Option<Panicked>,
+}
+
+impl Outcome {
+    /// What saw the run, to look into.
+    pub fn recorder(&self) -> MutexGuard<'_, Recorder> {
+        self.recorder.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The violations, earliest first.
+    pub fn violations(&self) -> Vec<Violation> {
+        self.recorder().violations.clone()
+    }
+
+    /// The fingerprint.
+    pub fn fingerprint(&self) -> String {
+        self.recorder().fingerprint().hex()
+    }
+}
+
+/// Runs a plan under a seed. One run per process.
+pub fn run(plan: &Concrete, seed: u64, options: Options) -> Outcome {
+    let committee = setup::committee(plan, seed);
+    let scene = Scene {
+        stakes: plan.nodes.iter().map(|node| node.stake).collect(),
+        total: plan.total_stake(),
+        correct: vec![true; plan.nodes.len()],
+        params: setup::params(plan),
+        genesis: committee.genesis_block(),
+        committee: committee.clone(),
+        budget: Budget::of(plan),
+        plan: plan.clone(),
+    };
+    let watchers: Vec<Box<dyn Oracle + Send>> =
+        if options.oracles { oracles::all(&scene) } else { Vec::new() };
+    let recorder = Recorder::new(scene, watchers);
+    if let Some(path) = &options.trace {
+        match std::fs::File::create(path) {
+            Ok(file) => {
+                let writer = Box::new(std::io::BufWriter::new(file));
+                recorder.lock().expect("nobody else has it yet").trace_to(writer);
+            }
+            Err(error) => tracing::error!(%error, path = %path.display(), "no trace"),
+        }
+    }
+    let (watching, plan) = (recorder.clone(), Arc::new(plan.clone()));
+    let result = crate::world::run(seed, move || async move {
+        Run::new(plan, seed, options, committee, watching).drive().await
+    });
+    let missed = alpenglow_node::protocol::rules::hits();
+    let rules_missed = missed.into_iter().filter(|(_, n)| *n == 0).map(|(r, _)| r).collect();
+    let (stats, virtual_ns, panicked) = match result {
+        Ok((stats, virtual_ns)) => (stats, virtual_ns, None),
+        Err(panicked) => (Stats::default(), panicked.at_ns, Some(panicked)),
+    };
+    Outcome { recorder, stats, virtual_ns, rules_missed, panicked }
+}
+
+/// What a control point of the world means.
+#[derive(Clone, Copy)]
+enum Point {
+    Edge(Edge, usize),
+    /// The base loss of the network ends.
+    Clean,
+    /// The recovery with this number begins.
+    Healed(usize),
+    Second(u64),
+}
+
+struct Run {
+    plan: Arc<Concrete>,
+    committee: Arc<Committee>,
+    options: Options,
+    world: World<Packet>,
+    recorder: Arc<Mutex<Recorder>>,
+    workload: Arc<Workload>,
+    points: Vec<Point>,
+}
+
+impl Run {
+    fn new(
+        plan: Arc<Concrete>,
+        seed: u64,
+        options: Options,
+        committee: Arc<Committee>,
+        recorder: Arc<Mutex<Recorder>>,
+    ) -> Run {
+        memo::set_enabled(options.memo);
+        let world = setup::world(&plan, seed);
+        world.set_observer(recorder.clone());
+        let workload = Arc::new(Workload::new(&plan, seed));
+        for node in 0..plan.nodes.len() {
+            node::install(&world, &committee, node);
+        }
+        let program = node::Program {
+            plan: plan.clone(),
+            seed,
+            committee: committee.clone(),
+            recorder: recorder.clone(),
+            workload: workload.clone(),
+            wrap: options.wrap.clone(),
+        };
+        world.set_program(move |port| program.clone().run(port));
+        Run { plan, committee, options, world, recorder, workload, points: Vec::new() }
+    }
+
+    fn recorder(&self) -> std::sync::MutexGuard<'_, Recorder> {
+        self.recorder.lock().expect("the recorder does not panic")
+    }
+
+    fn at(&mut self, time: u64, point: Point) {
+        self.world.schedule_control(time, self.points.len() as u64);
+        self.points.push(point);
+    }
+
+    async fn drive(mut self) -> (Stats, u64) {
+        let plan = self.plan.clone();
+        let mut faults = Faults::new(&plan, self.world.clone());
+        for (time, edge, index) in plan.timeline() {
+            self.at(time.0, Point::Edge(edge, index));
+        }
+        if let Some(heal_at) = plan.run.heal_at {
+            self.at(heal_at.0, Point::Clean);
+        }
+        let recoveries = Budget::of(&plan).recoveries(&plan);
+        for (number, recovery) in recoveries.iter().enumerate() {
+            self.at(recovery.at.0, Point::Healed(number));
+        }
+        self.at(0, Point::Second(0));
+        for node in 0..plan.nodes.len() {
+            let late = plan.faults.iter().any(|fault| {
+                matches!(fault.effect, Effect::LateStart {}) && fault.nodes.contains(&(node as u16))
+            });
+            if !late {
+                self.world.start(node);
+            }
+        }
+        let mut end = self.pump_to(plan.run.duration.0, &mut faults).await;
+        loop {
+            let undecided = self.recorder().undecided_until();
+            match undecided.filter(|until| *until > end) {
+                Some(until) => end = self.pump_to(until, &mut faults).await,
+                None => break,
+            }
+        }
+        let mut recorder = self.recorder();
+        recorder.finish(end);
+        drop(recorder);
+        (self.world.stats(), end)
+    }
+
+    /// Pumps until `end`.
+    async fn pump_to(&mut self, end: u64, faults: &mut Faults<'_>) -> u64 {
+        loop {
+            match self.world.pump(end).await {
+                Stop::Limit => return end,
+                Stop::Control(id) => match self.points[id as usize] {
+                    Point::Edge(edge, index) => self.edge(edge, index, faults),
+                    Point::Clean => faults.heal(),
+                    Point::Healed(number) => self.recorder().measure.healed(number),
+                    Point::Second(second) => self.second(second, end),
+                },
+            }
+        }
+    }
+
+    fn edge(&mut self, edge: Edge, index: usize, faults: &mut Faults<'_>) {
+        match faults.apply(edge, index) {
+            Some(Lifecycle::Crash(nodes, mode)) => {
+                for node in nodes {
+                    self.world.crash(node, mode);
+                    let (votes, ledger) = node::image(&self.world, &self.committee, node);
+                    self.recorder().image(NodeId(node as u16), &votes, &ledger);
+                }
+            }
+            Some(Lifecycle::Start(nodes)) => {
+                nodes.into_iter().for_each(|node| self.world.start(node));
+            }
+            None => {}
+        }
+    }
+
+    /// Once per virtual second: the next second's transactions, progress, and the memo's age.
+    fn second(&mut self, second: u64, end: u64) {
+        for (index, at, node) in self.workload.in_second(second) {
+            self.world.schedule_command(at, node, index);
+        }
+        memo::next_generation();
+        let now = Nanos(self.world.now_ns());
+        if let Some(progress) = &self.options.progress {
+            progress(now.0, end);
+        }
+        self.at((second + 1) * SECOND, Point::Second(second + 1));
+    }
+}

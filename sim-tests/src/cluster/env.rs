@@ -1,0 +1,118 @@
+//! The simulated world as the node's environment.
+//!
+//! The driver that runs here is the one that runs in production; this file is all that differs.
+//! A commit runs at once against the simulated disk, where its writes are not durable yet; the
+//! world says when they are, and a crash in between keeps what the disk model decides.
+
+use super::datagram::Packet;
+use super::recorder::Recorder;
+use crate::workload::Workload;
+use crate::world::{Arrival as Delivered, Port};
+use alpenglow_node::host::driver::{Arrival, Env};
+use alpenglow_node::host::net::{Datagram, Refused};
+use alpenglow_node::host::store::{Store, StoreError};
+use alpenglow_node::protocol::block::{Block, TransactionId};
+use alpenglow_node::protocol::event::Event;
+use alpenglow_node::protocol::types::{NodeId, Time};
+use alpenglow_node::protocol::{Query, Record};
+use std::sync::{Arc, Mutex};
+
+/// One incarnation's view of the world.
+pub struct SimEnv {
+    port: Port<Packet>,
+    node: NodeId,
+    store: Store,
+    recorder: Arc<Mutex<Recorder>>,
+    workload: Arc<Workload>,
+    inbox: Vec<Delivered<Packet>>,
+    tickets: u64,
+    /// What the store said at once; reported with the next arrivals.
+    ready: Vec<Arrival>,
+}
+
+impl SimEnv {
+    /// Puts an environment together.
+    pub fn new(
+        port: Port<Packet>,
+        store: Store,
+        recorder: Arc<Mutex<Recorder>>,
+        workload: Arc<Workload>,
+    ) -> SimEnv {
+        let node = NodeId(port.node() as u16);
+        let (inbox, ready) = (Vec::new(), Vec::new());
+        SimEnv { port, node, store, recorder, workload, inbox, tickets: 0, ready }
+    }
+
+    fn record(&self, take: impl FnOnce(&mut Recorder)) {
+        take(&mut self.recorder.lock().expect("the recorder does not panic"));
+    }
+}
+
+impl Env for SimEnv {
+    fn now(&self) -> Time {
+        Time(self.port.now_ns())
+    }
+
+    async fn next(&mut self, deadline: Option<Time>, arrivals: &mut Vec<Arrival>) {
+        if !self.ready.is_empty() {
+            arrivals.append(&mut self.ready);
+            return;
+        }
+        self.port.next(deadline.map(|time| time.0), &mut self.inbox).await;
+        let mut inbox = std::mem::take(&mut self.inbox);
+        for delivered in inbox.drain(..) {
+            match delivered {
+                Delivered::Packet { payload, .. } => arrivals.push(Arrival::Datagram(payload.0)),
+                Delivered::Wake => {}
+                Delivered::Done { result, .. } => {
+                    let result = result.map_err(|fault| StoreError::from(std::io::Error::from(fault)));
+                    arrivals.push(Arrival::Committed(result));
+                }
+                Delivered::Command(index) => {
+                    let head = self.workload.head();
+                    let transaction = self.workload.transaction(index, head);
+                    let id = transaction.id();
+                    self.record(|recorder| recorder.submitted(self.node, id));
+                    arrivals.push(Arrival::Submit(transaction));
+                }
+            }
+        }
+        self.inbox = inbox;
+    }
+
+    fn send(&mut self, to: NodeId, datagram: Datagram, label: u64) {
+        self.port.send(to.index(), Packet(datagram), label);
+    }
+
+    fn commit(&mut self, records: Vec<Record>) {
+        match self.store.commit(&records) {
+            Ok(()) => {
+                self.tickets += 1;
+                self.port.flush_ticket(self.tickets);
+            }
+            Err(error) => self.ready.push(Arrival::Committed(Err(error))),
+        }
+    }
+
+    fn load(&mut self, query: Query) {
+        match self.store.load(query) {
+            Ok(stored) => self.ready.push(Arrival::Loaded(query, stored)),
+            Err(error) => {
+                self.record(|recorder| recorder.storage_error(self.node, &error));
+                self.ready.push(Arrival::Loaded(query, query.nothing()));
+            }
+        }
+    }
+
+    fn deliver(&mut self, block: Arc<Block>, _transactions: Arc<[TransactionId]>) {
+        self.workload.on_delivered(block.id().slot);
+    }
+
+    fn observe(&mut self, event: Event) {
+        self.record(|recorder| recorder.event(self.node, &event));
+    }
+
+    fn refused(&mut self, reason: Refused) {
+        self.record(|recorder| recorder.refused(self.node, reason));
+    }
+}

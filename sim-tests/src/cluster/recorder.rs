@@ -1,0 +1,230 @@
+//! Sees everything and hands it on: fingerprint, history, oracles, measurements.
+//!
+//! One recorder per run. The world calls it for packets and power, the nodes' environments call it
+//! for what nodes observe. It changes nothing: with or without oracles a run is the same run.
+
+use super::datagram::{Packet, digest};
+use crate::measure::Measure;
+use crate::oracles::history::History;
+use crate::oracles::{Context, Fact, Findings, Oracle, Scene, Violation};
+use crate::trace::fingerprint::Fingerprint;
+use crate::world::observe::{Cause, Fingerprinter, NodeEvent, Observer};
+use alpenglow_node::host::net::Refused;
+use alpenglow_node::host::store::StoreError;
+use alpenglow_node::protocol::block::TransactionId;
+use alpenglow_node::protocol::event::Event;
+use alpenglow_node::protocol::types::{BlockId, NodeId};
+use alpenglow_node::protocol::vote::Vote;
+use alpenglow_node::protocol::wire::Message;
+use bytes::Bytes;
+use crate::trace::text;
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+
+/// Kinds of fingerprint events above those of the world.
+const KIND_EVENT: u64 = 64;
+const KIND_REFUSED: u64 = 65;
+
+/// Events of a checkpoint.
+const CHECKPOINT_EVERY: u64 = 4_096;
+
+/// The eyes of a run.
+pub struct Recorder {
+    /// What is fixed.
+    pub scene: Scene,
+    /// What happened.
+    pub history: History,
+    /// What is measured.
+    pub measure: Measure,
+    /// What is broken.
+    pub violations: Vec<Violation>,
+    /// Datagrams dropped before anybody could be blamed, by reason.
+    pub refused: BTreeMap<&'static str, u64>,
+    print: Fingerprinter<Packet>,
+    oracles: Vec<Box<dyn Oracle + Send>>,
+    findings: Findings,
+    now_ns: u64,
+    /// The last body that was tapped, decoded: a broadcast is one body for many receivers.
+    tapped: Option<(Bytes, Option<Message>)>,
+    scratch: Vec<u8>,
+    trace: Option<Box<dyn Write + Send>>,
+}
+
+impl Recorder {
+    /// Before the first event.
+    pub fn new(scene: Scene, oracles: Vec<Box<dyn Oracle + Send>>) -> Arc<Mutex<Recorder>> {
+        let nodes = scene.stakes.len();
+        let print = Fingerprint::new(nodes, CHECKPOINT_EVERY);
+        Arc::new(Mutex::new(Recorder {
+            history: History::new(nodes),
+            measure: Measure::new(&scene),
+            violations: Vec::new(),
+            refused: BTreeMap::new(),
+            print: Fingerprinter::new(print, digest),
+            oracles,
+            findings: Findings::default(),
+            now_ns: 0,
+            tapped: None,
+            scratch: Vec::new(),
+            trace: None,
+            scene,
+        }))
+    }
+
+    /// Writes a line of text for every fact from now on.
+    pub fn trace_to(&mut self, writer: Box<dyn Write + Send>) {
+        self.trace = Some(writer);
+    }
+
+    /// The fingerprint so far.
+    pub fn fingerprint(&self) -> &Fingerprint {
+        &self.print.fingerprint
+    }
+
+    /// World time of the last event.
+    pub fn now_ns(&self) -> u64 {
+        self.now_ns
+    }
+
+    /// A node's observation of itself.
+    pub fn event(&mut self, node: NodeId, event: &Event) {
+        self.scratch.clear();
+        borsh::to_writer(&mut self.scratch, event).expect("writing to memory does not fail");
+        let print = &mut self.print.fingerprint;
+        print.event_bytes(self.now_ns, node.index(), KIND_EVENT, &self.scratch);
+        self.fact(node, Fact::Event(event));
+    }
+
+    /// What the disk of a crashed node holds.
+    pub fn image(&mut self, node: NodeId, votes: &[Vote], ledger: &[BlockId]) {
+        self.fact(node, Fact::Image(votes, ledger));
+    }
+
+    /// A client hands a transaction to a node.
+    pub fn submitted(&mut self, node: NodeId, id: TransactionId) {
+        self.measure.submitted(self.now_ns, node, id);
+    }
+
+    /// A datagram was dropped at the door of a node.
+    pub fn refused(&mut self, node: NodeId, reason: Refused) {
+        self.print.fingerprint.event(self.now_ns, node.index(), KIND_REFUSED, &[reason as u64]);
+        let name = match reason {
+            Refused::Size => "size",
+            Refused::Foreign => "foreign",
+            Refused::Sender => "sender",
+            Refused::Tag => "tag",
+            Refused::Replay => "replay",
+        };
+        *self.refused.entry(name).or_default() += 1;
+    }
+
+    /// A node could not read from its store.
+    pub fn storage_error(&mut self, node: NodeId, error: &StoreError) {
+        tracing::warn!(%node, %error, "storage");
+        self.measure.probe("storage-error");
+    }
+
+    /// Ends the run: the oracles that judge at the end judge.
+    pub fn finish(&mut self, at_ns: u64) {
+        self.now_ns = at_ns;
+        let cx = Context { at_ns, scene: &self.scene, history: &self.history };
+        for oracle in &mut self.oracles {
+            oracle.finish(&cx, &mut self.findings);
+        }
+        self.collect();
+        self.measure.finish();
+    }
+
+    fn collect(&mut self) {
+        self.violations.extend(self.findings.take());
+        for (recovery, bound_ns) in self.findings.take_bounds() {
+            self.measure.recoveries[recovery].bound_ns = bound_ns;
+        }
+    }
+
+    /// Until when the run must go on for every oracle to decide.
+    pub fn undecided_until(&self) -> Option<u64> {
+        self.oracles.iter().filter_map(|oracle| oracle.undecided_until()).max()
+    }
+
+    fn fact(&mut self, node: NodeId, fact: Fact<'_>) {
+        if let Some(writer) = &mut self.trace {
+            let line = text::line(self.now_ns, node, &fact);
+            if writeln!(writer, "{line}").is_err() {
+                self.trace = None; // a full disk of the harness must not end the run
+            }
+        }
+        if !self.scene.correct[node.index()] {
+            return;
+        }
+        self.history.take(self.now_ns, node, fact);
+        let cx = Context { at_ns: self.now_ns, scene: &self.scene, history: &self.history };
+        for oracle in &mut self.oracles {
+            oracle.observe(&cx, node, fact, &mut self.findings);
+        }
+        self.measure.observe(&cx, node, fact);
+        self.collect();
+    }
+
+    /// The message in a body, if it is of a kind that oracles look at.
+    fn tap(&mut self, body: &Bytes) -> Option<Message> {
+        // Version byte, then the tag of the message: votes, certificates and proofs.
+        if !matches!(body.get(1), Some(0 | 1 | 6)) {
+            return None;
+        }
+        match &self.tapped {
+            Some((known, message)) if known.as_ptr() == body.as_ptr() && known == body => {
+                message.clone()
+            }
+            _ => {
+                let message = Message::decode(body).ok();
+                self.tapped = Some((body.clone(), message.clone()));
+                message
+            }
+        }
+    }
+}
+
+impl Observer<Packet> for Recorder {
+    fn sent(&mut self, at_ns: u64, from: usize, to: usize, _label: u64, packet: &Packet) {
+        self.now_ns = at_ns;
+        if let Some(message) = self.tap(&packet.0.body) {
+            self.fact(NodeId(from as u16), Fact::Sent(NodeId(to as u16), &message));
+        }
+    }
+
+    fn delivered(&mut self, at_ns: u64, from: usize, to: usize, label: u64, packet: &Packet) {
+        self.now_ns = at_ns;
+        self.print.delivered(at_ns, from, to, label, packet);
+    }
+
+    fn dropped(
+        &mut self,
+        at_ns: u64,
+        from: usize,
+        to: usize,
+        label: u64,
+        packet: &Packet,
+        cause: Cause,
+    ) {
+        self.now_ns = at_ns;
+        self.print.dropped(at_ns, from, to, label, packet, cause);
+    }
+
+    fn node(&mut self, at_ns: u64, node: usize, event: NodeEvent) {
+        self.now_ns = at_ns;
+        self.print.node(at_ns, node, event);
+        let node = NodeId(node as u16);
+        match event {
+            NodeEvent::Started { incarnation } => self.fact(node, Fact::Started(incarnation)),
+            NodeEvent::Crashed(_) => self.fact(node, Fact::Crashed),
+            NodeEvent::Paused => self.fact(node, Fact::Paused(true)),
+            NodeEvent::Resumed => self.fact(node, Fact::Paused(false)),
+            NodeEvent::Exited
+            | NodeEvent::Woke
+            | NodeEvent::Flushed { .. }
+            | NodeEvent::Command(_) => {}
+        }
+    }
+}

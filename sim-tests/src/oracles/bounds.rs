@@ -1,0 +1,172 @@
+//! The times that the liveness oracles hold a run against, from figures and causes alone.
+//!
+//! Everything is world time in nanoseconds. A local timer of length t may take up to
+//! t·(1 + drift) of world time; processing adds the slack that the plan's budget states. The
+//! arithmetic is the harness's own (the growth of timeouts too).
+
+use super::{Context, Fact, Scene};
+use alpenglow_node::protocol::event::{Event, Standing};
+use alpenglow_node::protocol::types::{NodeId, SLOTS_PER_WINDOW, Slot, Window};
+
+/// Messages of a repair that depend on each other: count, roots, shreds (13.4).
+const REPAIR_ROUND_TRIPS: u64 = 3;
+
+/// The figures of one run.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// Δ.
+    pub delta: u64,
+    /// Δ_block.
+    pub block: u64,
+    /// Processing time of a node on top of the network.
+    pub slack: u64,
+    timeout: u64,
+    growth_permille: u64,
+    cap: u64,
+    standstill: u64,
+    poll: u64,
+    drift_ppb: u64,
+}
+
+impl Bounds {
+    /// From the genesis parameters and the plan.
+    pub fn of(scene: &Scene) -> Bounds {
+        let p = &scene.params;
+        let drift = |node: &crate::plan::Node| node.clock_drift.0.unsigned_abs();
+        Bounds {
+            delta: p.delta_ns,
+            block: p.delta_block_ns,
+            slack: scene.budget.slack.0,
+            timeout: p.delta_timeout_ns,
+            growth_permille: p.timeout_growth_permille.into(),
+            cap: p.timeout_cap_ns,
+            standstill: p.standstill_ns,
+            poll: p.standstill_poll_ns,
+            drift_ppb: scene.plan.nodes.iter().map(drift).max().unwrap_or(0),
+        }
+    }
+
+    /// World time that a local span may take.
+    pub fn drifted(&self, local: u64) -> u64 {
+        let more = u128::from(local) * u128::from(self.drift_ppb);
+        local + more.div_ceil(1_000_000_000) as u64
+    }
+
+    /// m·Δ_timeout after `windows` windows of growth.
+    pub fn timeout(&self, windows: u64) -> u64 {
+        let mut timeout = self.timeout;
+        for _ in 0..windows {
+            if timeout >= self.cap {
+                break;
+            }
+            timeout = timeout * (1_000 + self.growth_permille) / 1_000;
+        }
+        timeout.min(self.cap)
+    }
+
+    /// Standstill and its poll: how long lost messages stay lost.
+    pub fn resend(&self) -> u64 {
+        self.drifted(self.standstill + self.poll)
+    }
+
+    /// Δ_standstill of the fastest clock.
+    pub fn standstill(&self) -> u64 {
+        self.standstill - (self.drifted(self.standstill) - self.standstill)
+    }
+
+    /// R: fetching a block that its voters hold.
+    pub fn repair(&self) -> u64 {
+        2 * self.delta * REPAIR_ROUND_TRIPS
+    }
+
+    /// D_any: the longest that a window with any leader takes (O44).
+    pub fn any_window(&self, growth: u64, repair: u64) -> u64 {
+        let late = self.delta.saturating_sub(self.block);
+        self.drifted(self.timeout(growth) + SLOTS_PER_WINDOW * self.block)
+            + 3 * self.delta
+            + repair
+            + (SLOTS_PER_WINDOW - 1) * late
+    }
+}
+
+/// Since when each node has been up, running and voting without a break.
+#[derive(Debug)]
+pub struct Uptime(Vec<Option<u64>>);
+
+impl Uptime {
+    /// Nobody is up.
+    pub fn new(scene: &Scene) -> Uptime {
+        Uptime(vec![None; scene.stakes.len()])
+    }
+
+    /// Takes one fact about a correct node.
+    pub fn take(&mut self, cx: &Context<'_>, node: NodeId, fact: Fact<'_>) {
+        let entry = &mut self.0[node.index()];
+        match fact {
+            Fact::Started(_) | Fact::Paused(false) => *entry = Some(cx.at_ns),
+            Fact::Crashed | Fact::Paused(true) => *entry = None,
+            // An observer counts as crashed (10.4).
+            Fact::Event(Event::Standing(Standing::Observing)) => *entry = None,
+            _ => {}
+        }
+    }
+
+    /// Nodes that have been up since `since_ns` or longer.
+    pub fn since(&self, since_ns: u64) -> impl Iterator<Item = NodeId> + '_ {
+        let up = move |(node, entry): (u16, &Option<u64>)| {
+            entry.is_some_and(|from| from <= since_ns).then_some(NodeId(node))
+        };
+        (0u16..).zip(&self.0).filter_map(up)
+    }
+
+    /// True if the node has been up since `since_ns` or longer.
+    pub fn is_up_since(&self, node: NodeId, since_ns: u64) -> bool {
+        self.0[node.index()].is_some_and(|from| from <= since_ns)
+    }
+}
+
+/// The number of a slot within its window, from 1: window 0 has three slots.
+pub fn place(slot: Slot) -> u64 {
+    slot.0 - first(slot.window()).0 + 1
+}
+
+/// The first slot of a window that holds a block.
+pub fn first(window: Window) -> Slot {
+    Slot((window.0 * SLOTS_PER_WINDOW).max(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bounds() -> Bounds {
+        let ms = 1_000_000;
+        Bounds {
+            delta: 250 * ms,
+            block: 400 * ms,
+            slack: 0,
+            timeout: 800 * ms,
+            growth_permille: 50,
+            cap: 60_000 * ms,
+            standstill: 10_000 * ms,
+            poll: 400 * ms,
+            drift_ppb: 0,
+        }
+    }
+
+    /// The numbers of 13.4.
+    #[test]
+    fn the_figures_of_the_specification() {
+        let b = bounds();
+        assert_eq!(b.any_window(0, 0), 3_150_000_000);
+        assert_eq!(b.resend(), 10_400_000_000);
+        assert_eq!(b.timeout(1), 840_000_000);
+        assert_eq!(b.timeout(1_000), 60_000_000_000);
+        assert_eq!(Bounds { drift_ppb: 1_000_000, ..b }.drifted(1_000), 1_001);
+    }
+
+    #[test]
+    fn window_zero_has_three_places() {
+        assert_eq!([1, 2, 3, 4, 7].map(|s| place(Slot(s))), [1, 2, 3, 1, 4]);
+    }
+}

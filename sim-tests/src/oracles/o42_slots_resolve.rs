@@ -1,0 +1,95 @@
+//! O42: every slot of a window ends with a skip certificate or a certified block at every correct
+//! node in time (Lemmas 37-39).
+//!
+//! > by t_W + 3Δ + mΔ_timeout + (i-s+1)Δ_block + R + (i-s)·max(0, Δ-Δ_block), or highestFinal has
+//! > passed the window
+//!
+//! Claimed for nodes in scope, if they hold at least 60 % of the stake, in windows that became
+//! ready after the heal. R is 0 there, because nothing of such a window was lost.
+
+use super::windows::{Windows, places};
+use super::{Context, Fact, Findings, Oracle, Scene};
+use alpenglow_node::protocol::types::{NodeId, Slot, Window};
+use std::collections::BTreeSet;
+
+/// The oracle.
+#[derive(Debug)]
+pub struct SlotsResolve {
+    windows: Windows,
+    due: BTreeSet<(u64, Slot)>,
+}
+
+impl SlotsResolve {
+    /// For one run.
+    pub fn new(scene: &Scene) -> SlotsResolve {
+        SlotsResolve { windows: Windows::new(scene), due: BTreeSet::new() }
+    }
+
+    fn deadline(&self, window: Window, place: u64) -> u64 {
+        let b = &self.windows.bounds;
+        let growth = self.windows.facts.get(&window).map_or(0, |facts| facts.growth);
+        let local = b.timeout(growth) + place * b.block;
+        let late = (place - 1) * b.delta.saturating_sub(b.block);
+        self.windows.after_ready(window, 3 * b.delta + b.drifted(local) + late + b.slack)
+    }
+
+    fn check(&mut self, cx: &Context<'_>, out: &mut Findings) {
+        while let Some((due, slot)) = self.due.first().copied().filter(|(due, _)| *due < cx.at_ns) {
+            self.due.remove(&(due, slot));
+            let window = slot.window();
+            let place = super::bounds::place(slot);
+            // A node may have used a longer timeout than was known when this was noted.
+            let deadline = self.deadline(window, place);
+            if deadline >= cx.at_ns {
+                self.due.insert((deadline, slot));
+                continue;
+            }
+            let scope = self.windows.scope(cx.scene, window);
+            let enough = cx.scene.at_least(cx.scene.stake_of(scope.iter().copied()), 3);
+            if !enough || !self.windows.is_owed(window) {
+                continue;
+            }
+            let unresolved = |node: &NodeId| {
+                let me = cx.history.of(*node);
+                !me.is_skipped(slot)
+                    && me.certified_in(slot).is_empty()
+                    && !me.highest.is_some_and(|block| block.slot >= slot)
+            };
+            let left: Vec<NodeId> = scope.into_iter().filter(unresolved).collect();
+            if !left.is_empty() {
+                let ready = self.windows.after_ready(window, 0) as f64 / 1e9;
+                let detail = format!(
+                    "slot {slot} is neither skipped nor certified at {left:?}, {:.3} s after its \
+                     window became ready at {ready:.3} s",
+                    (deadline as f64 / 1e9) - ready
+                );
+                out.report(cx, "O42", Some(slot), &left, detail);
+            }
+        }
+        let lowest = cx.history.correct(cx.scene).filter_map(|(_, me)| me.out.last()).min();
+        if let Some(lowest) = lowest.filter(|tip| tip.slot.0 > 64) {
+            self.windows.forget(Slot(lowest.slot.0 - 64));
+        }
+    }
+}
+
+impl Oracle for SlotsResolve {
+    fn id(&self) -> &'static str {
+        "O42"
+    }
+
+    fn observe(&mut self, cx: &Context<'_>, node: NodeId, fact: Fact<'_>, out: &mut Findings) {
+        if self.due.first().is_some_and(|(due, _)| *due < cx.at_ns) {
+            self.check(cx, out);
+        }
+        if let Some(window) = self.windows.take(cx, node, fact) {
+            for (place, slot) in places(window) {
+                self.due.insert((self.deadline(window, place), slot));
+            }
+        }
+    }
+
+    fn finish(&mut self, cx: &Context<'_>, out: &mut Findings) {
+        self.check(cx, out);
+    }
+}

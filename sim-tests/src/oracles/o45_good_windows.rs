@@ -1,0 +1,111 @@
+//! O45: in a good window nothing is skipped and every block is finalized everywhere, fast under A1
+//! and slowly under A2 (Theorem 2).
+//!
+//! > no correct S, SF, NF in it; slot i final by t_W + 4Δ + (i-s+1)Δ_block under A1, + Δ under A2
+//!
+//! Good is a matter of causes: ready after the heal, no timer of it set before, its leader in
+//! scope, and γ relays of each slice in scope. A1 holds if nodes in scope hold 80 % of the stake,
+//! A2 if they hold 60 %.
+
+use super::windows::{Windows, places};
+use super::{Context, Fact, Findings, Oracle, Scene};
+use alpenglow_node::protocol::types::{NodeId, Slot, Window};
+use alpenglow_node::protocol::vote::VoteKind;
+use std::collections::BTreeSet;
+
+/// The oracle.
+#[derive(Debug)]
+pub struct GoodWindows {
+    windows: Windows,
+    due: BTreeSet<(u64, Slot)>,
+    /// Windows that were judged good.
+    pub good: u64,
+}
+
+impl GoodWindows {
+    /// For one run.
+    pub fn new(scene: &Scene) -> GoodWindows {
+        GoodWindows { windows: Windows::new(scene), due: BTreeSet::new(), good: 0 }
+    }
+
+    fn deadline(&self, window: Window, place: u64, fast: bool) -> u64 {
+        let b = &self.windows.bounds;
+        let rounds = if fast { 4 } else { 5 };
+        let after = rounds * b.delta + b.drifted(place * b.block) + b.slack;
+        self.windows.after_ready(window, after)
+    }
+
+    fn judge(&mut self, cx: &Context<'_>, slot: Slot, out: &mut Findings) {
+        let (scene, window) = (cx.scene, slot.window());
+        let scope = self.windows.scope(scene, window);
+        let stake = scene.stake_of(scope.iter().copied());
+        if !scene.at_least(stake, 3) || !self.windows.is_good(scene, window, &scope) {
+            return;
+        }
+        self.good += 1;
+        let bad = |kind: &VoteKind| {
+            matches!(kind, VoteKind::Skip | VoteKind::SkipFallback | VoteKind::NotarFallback(_))
+        };
+        for &node in &scope {
+            let cast = cx.history.of(node).cast_in.get(&slot);
+            if let Some(kind) = cast.and_then(|kinds| kinds.iter().find(|kind| bad(kind))) {
+                let detail = format!("n{node} cast {kind:?} in slot {slot} of a good window");
+                out.report(cx, "O45", Some(slot), &[node], detail);
+            }
+        }
+        let open = |node: &NodeId| {
+            let me = cx.history.of(*node);
+            !me.decided.contains_key(&slot) && !me.highest.is_some_and(|b| b.slot >= slot)
+        };
+        let left: Vec<NodeId> = scope.into_iter().filter(open).collect();
+        if !left.is_empty() {
+            let after = cx.at_ns - self.windows.after_ready(window, 0);
+            let detail = format!(
+                "slot {slot} of a good window is not final at {left:?}, {:.3} s after the window \
+                 became ready",
+                after as f64 / 1e9
+            );
+            out.report(cx, "O45", Some(slot), &left, detail);
+        }
+    }
+
+    fn check(&mut self, cx: &Context<'_>, out: &mut Findings) {
+        while let Some((due, slot)) = self.due.first().copied().filter(|(due, _)| *due < cx.at_ns) {
+            self.due.remove(&(due, slot));
+            let window = slot.window();
+            let scope = self.windows.scope(cx.scene, window);
+            let fast = cx.scene.at_least(cx.scene.stake_of(scope), 4);
+            let deadline = self.deadline(window, super::bounds::place(slot), fast);
+            if deadline >= cx.at_ns {
+                self.due.insert((deadline, slot));
+            } else {
+                self.judge(cx, slot, out);
+            }
+        }
+        let lowest = cx.history.correct(cx.scene).filter_map(|(_, me)| me.out.last()).min();
+        if let Some(lowest) = lowest.filter(|tip| tip.slot.0 > 64) {
+            self.windows.forget(Slot(lowest.slot.0 - 64));
+        }
+    }
+}
+
+impl Oracle for GoodWindows {
+    fn id(&self) -> &'static str {
+        "O45"
+    }
+
+    fn observe(&mut self, cx: &Context<'_>, node: NodeId, fact: Fact<'_>, out: &mut Findings) {
+        if self.due.first().is_some_and(|(due, _)| *due < cx.at_ns) {
+            self.check(cx, out);
+        }
+        if let Some(window) = self.windows.take(cx, node, fact) {
+            for (place, slot) in places(window) {
+                self.due.insert((self.deadline(window, place, true), slot));
+            }
+        }
+    }
+
+    fn finish(&mut self, cx: &Context<'_>, out: &mut Findings) {
+        self.check(cx, out);
+    }
+}

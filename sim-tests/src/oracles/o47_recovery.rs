@@ -1,0 +1,250 @@
+//! O47: after a heal the cluster finalizes something new within a bound that follows from the
+//! causes (13.4).
+//!
+//! > G + S + Δ + sum over j windows of D_any(m_i)·(1+drift) + 5Δ + Δ_block + slack    (4Δ under A1)
+//!
+//! By G1 = G + S + Δ all correct nodes share every certificate above the highest finalization and
+//! every correct vote; S is the standstill if messages were lost, 0 if they were merely late. W* is
+//! the highest window with a ParentReady at a correct node by then; its timers may be tainted, so
+//! it and every later window up to the first good one may fail. j counts them from plan and
+//! schedule. A j above 16 with everything healed is itself a failure.
+//!
+//! The same bound, with S = 0, holds from every finalization to the next one while liveness is
+//! promised: a cluster that recovers and then stalls is caught too. And if finality rests in spite
+//! of everything, no heal is needed to see it.
+
+use super::bounds::{Bounds, Uptime};
+use super::windows::Windows;
+use super::{Context, Fact, Findings, Oracle, Scene};
+use crate::plan::Recovery;
+use alpenglow_node::protocol::event::Event;
+use alpenglow_node::protocol::types::{NodeId, Slot, Window};
+
+/// Windows that may fail in a row with everything healed (P < 1e-6, 13.4).
+const MOST_WINDOWS: u64 = 16;
+
+/// One heal that is watched.
+#[derive(Debug)]
+struct Watch {
+    recovery: Recovery,
+    /// Highest slot finalized anywhere before the heal.
+    before: Slot,
+    /// When it was finalized.
+    last_ns: u64,
+    begun: bool,
+    /// Decided: recovered, or reported.
+    over: bool,
+    /// The bound, as far as it can be known yet.
+    bound_ns: Option<u64>,
+}
+
+/// The oracle.
+#[derive(Debug)]
+pub struct RecoveryBound {
+    bounds: Bounds,
+    windows: Windows,
+    watches: Vec<Watch>,
+    highest: Slot,
+    highest_ns: u64,
+    highest_ready: Window,
+    /// From here on progress is owed without a pause; `None` before.
+    steady_ns: Option<u64>,
+    stalled: bool,
+}
+
+impl RecoveryBound {
+    /// For one run.
+    pub fn new(scene: &Scene) -> RecoveryBound {
+        let watch = |recovery: Recovery| Watch {
+            recovery,
+            before: Slot(0),
+            last_ns: 0,
+            begun: false,
+            over: false,
+            bound_ns: None,
+        };
+        RecoveryBound {
+            bounds: Bounds::of(scene),
+            windows: Windows::new(scene),
+            watches: scene.budget.recoveries(&scene.plan).into_iter().map(watch).collect(),
+            highest: Slot(0),
+            highest_ns: 0,
+            highest_ready: Window(0),
+            steady_ns: None,
+            stalled: false,
+        }
+    }
+
+    fn uptime(&self) -> &Uptime {
+        &self.windows.uptime
+    }
+
+    /// The bound after `heal_ns`, if W* is `base` (known only from G1 on).
+    fn bound(&self, cx: &Context<'_>, heal_ns: u64, lost: bool, base: Window, stall: Stall) -> Option<u64> {
+        let b = &self.bounds;
+        let scope: Vec<NodeId> = self.uptime().since(heal_ns.max(1)).collect();
+        let scope: Vec<NodeId> =
+            scope.into_iter().filter(|node| cx.scene.correct[node.index()]).collect();
+        let j = (1..=MOST_WINDOWS).find(|j| {
+            let window = Window(base.0 + j);
+            scope.contains(&cx.scene.committee.leader(window))
+                && window.slots().all(|slot| {
+                    self.windows.rotor_succeeds(cx.scene, slot, 2, &scope)
+                })
+        })?;
+        let resend = if lost { b.resend() } else { 0 };
+        let windows: u64 = (0..j)
+            .map(|i| {
+                let growth = stall.growth(base.0 + i);
+                b.any_window(growth, if i == 0 && lost { b.repair() } else { 0 })
+            })
+            .sum();
+        let fast = cx.scene.at_least(cx.scene.stake_of(scope), 4);
+        let rounds = if fast { 4 } else { 5 };
+        Some(resend + b.delta + windows + rounds * b.delta + b.drifted(b.block) + b.slack)
+    }
+
+    fn check_heals(&mut self, cx: &Context<'_>, out: &mut Findings) {
+        for index in 0..self.watches.len() {
+            let watch = &self.watches[index];
+            let heal_ns = watch.recovery.at.0;
+            if watch.over || !watch.begun || watch.recovery.unbounded.is_some() {
+                continue;
+            }
+            let lost = watch.recovery.messages_lost;
+            let stall = Stall::new(&self.bounds, watch.before, watch.last_ns, heal_ns, lost);
+            let bound = self.bound(cx, heal_ns, lost, self.highest_ready, stall);
+            let known_from = heal_ns + if lost { self.bounds.resend() } else { 0 } + self.bounds.delta;
+            let watch = &mut self.watches[index];
+            // W* can only grow until G1; after that it stands.
+            if cx.at_ns <= known_from || watch.bound_ns.is_none() {
+                watch.bound_ns = bound;
+                out.bound(index, bound);
+            }
+            let disturbed = watch.recovery.undisturbed_until.map(|at| at.0);
+            let Some(bound) = watch.bound_ns else {
+                watch.over = true;
+                let detail = format!(
+                    "no good window within {MOST_WINDOWS} after {} although everything is healed",
+                    watch.recovery.label
+                );
+                out.report(cx, "O47", None, &[], detail);
+                continue;
+            };
+            if disturbed.is_some_and(|at| at < heal_ns + bound) {
+                watch.over = true; // the bound reaches into the next fault: nothing is owed
+                watch.bound_ns = None;
+                out.bound(index, None);
+            } else if cx.at_ns > heal_ns + bound {
+                watch.over = true;
+                let detail = format!(
+                    "nothing above slot {} is finalized {:.3} s after {}, although {:.3} s is the \
+                     bound",
+                    watch.before,
+                    (cx.at_ns - heal_ns) as f64 / 1e9,
+                    watch.recovery.label,
+                    bound as f64 / 1e9
+                );
+                out.report(cx, "O47", Some(watch.before.next()), &[], detail);
+            }
+        }
+    }
+
+    /// While liveness is promised without a pause, one finalization follows another.
+    fn check_steady(&mut self, cx: &Context<'_>, out: &mut Findings) {
+        let Some(armed) = self.windows.armed_ns else { return };
+        let recovering = self.watches.iter().any(|w| w.begun && !w.over);
+        if cx.at_ns < armed || recovering || self.stalled {
+            self.steady_ns = None;
+            return;
+        }
+        let since = (*self.steady_ns.get_or_insert(cx.at_ns)).max(self.highest_ns);
+        // Cheap first: nothing can be owed before one window.
+        if cx.at_ns - since < self.bounds.any_window(0, 0) {
+            return;
+        }
+        let scope: Vec<NodeId> = self.uptime().since(since.max(1)).collect();
+        if !cx.scene.at_least(cx.scene.stake_of(scope), 3) {
+            return;
+        }
+        let stall = Stall::new(&self.bounds, self.highest, self.highest_ns, cx.at_ns, false);
+        let base = self.highest.window();
+        let bound = self.bound(cx, since, false, base, stall);
+        if bound.is_none_or(|bound| cx.at_ns > since + bound) {
+            self.stalled = true;
+            let detail = format!(
+                "nothing above slot {} is finalized for {:.3} s, and nothing explains it",
+                self.highest,
+                (cx.at_ns - since) as f64 / 1e9
+            );
+            out.report(cx, "O47", Some(self.highest.next()), &[], detail);
+        }
+    }
+}
+
+/// How long finality has rested: timeouts grow with it.
+#[derive(Clone, Copy, Debug)]
+struct Stall {
+    from: Option<Window>,
+}
+
+impl Stall {
+    /// Timeouts grow once the standstill rule has fired, which is possible if finality rests for
+    /// its time between the last finalization and the time by which the heal must have worked.
+    fn new(b: &Bounds, last: Slot, last_ns: u64, heal_ns: u64, lost: bool) -> Stall {
+        let until = heal_ns + if lost { b.resend() } else { 0 } + b.delta;
+        let fires = until.saturating_sub(last_ns) >= b.standstill();
+        Stall { from: fires.then_some(last.window()) }
+    }
+
+    fn growth(&self, window: u64) -> u64 {
+        self.from.map_or(0, |from| window.saturating_sub(from.0))
+    }
+}
+
+impl Oracle for RecoveryBound {
+    fn id(&self) -> &'static str {
+        "O47"
+    }
+
+    fn observe(&mut self, cx: &Context<'_>, node: NodeId, fact: Fact<'_>, out: &mut Findings) {
+        for watch in self.watches.iter_mut().filter(|w| !w.begun && w.recovery.at.0 <= cx.at_ns) {
+            (watch.begun, watch.before, watch.last_ns) = (true, self.highest, self.highest_ns);
+        }
+        self.windows.take(cx, node, fact);
+        match fact {
+            Fact::Event(Event::ParentReady(slot, _)) => {
+                self.highest_ready = self.highest_ready.max(slot.window());
+                self.check_heals(cx, out);
+            }
+            Fact::Event(Event::Finalized(block, _)) if block.slot > self.highest => {
+                (self.highest, self.highest_ns) = (block.slot, cx.at_ns);
+                self.check_heals(cx, out);
+                for watch in self.watches.iter_mut().filter(|w| w.begun) {
+                    watch.over |= block.slot > watch.before;
+                }
+                self.windows.forget(Slot(block.slot.0.saturating_sub(64)));
+            }
+            // Nodes report their sizes every poll: often enough to notice that nothing happens.
+            Fact::Event(Event::Sizes { .. }) => {
+                self.check_heals(cx, out);
+                self.check_steady(cx, out);
+            }
+            _ => {}
+        }
+    }
+
+    fn finish(&mut self, cx: &Context<'_>, out: &mut Findings) {
+        self.check_heals(cx, out);
+        self.check_steady(cx, out);
+    }
+
+    fn undecided_until(&self) -> Option<u64> {
+        let open = |w: &&Watch| !w.over && w.recovery.unbounded.is_none();
+        let until = |w: &Watch| match w.bound_ns {
+            Some(bound) => w.recovery.at.0 + bound + 1,
+            None => w.recovery.at.0 + 1,
+        };
+        self.watches.iter().filter(open).map(until).max()
+    }
+}

@@ -1,0 +1,120 @@
+//! O49: a node that starts late or comes back soon knows what is final, and delivers it.
+//!
+//! > from first contact, highestFinal equals the cluster's within Δ_standstill + Δ (normally one
+//! > slot); output caught up within repair time linear in the gap
+//!
+//! Watched while liveness is promised: for starts after the first, and for first starts after the
+//! cluster's. The linear part is 50 slots a second, the rate that catching up aims for, plus a
+//! standstill for what was lost and one repair.
+
+use super::bounds::Bounds;
+use super::{Context, Fact, Findings, Oracle, Scene};
+use crate::plan::Nanos;
+use alpenglow_node::protocol::event::Event;
+use alpenglow_node::protocol::types::{NodeId, Slot};
+use std::collections::BTreeMap;
+
+const SECOND: u64 = 1_000_000_000;
+/// Slots that catching up covers in a second.
+const SLOTS_PER_SECOND: u64 = 50;
+
+#[derive(Clone, Copy, Debug)]
+struct Join {
+    started_ns: u64,
+    /// What the cluster had finalized when the node started.
+    target: Slot,
+    known: bool,
+}
+
+/// The oracle.
+#[derive(Debug)]
+pub struct Joiner {
+    bounds: Bounds,
+    standstill: u64,
+    joins: BTreeMap<NodeId, Join>,
+    highest: Slot,
+}
+
+impl Joiner {
+    /// For one run.
+    pub fn new(scene: &Scene) -> Joiner {
+        let bounds = Bounds::of(scene);
+        let standstill = scene.params.standstill_ns;
+        Joiner { bounds, standstill, joins: BTreeMap::new(), highest: Slot(0) }
+    }
+
+    fn check(&mut self, cx: &Context<'_>, out: &mut Findings) {
+        let b = self.bounds;
+        let know = b.drifted(self.standstill) + b.delta + b.slack;
+        let mut over = Vec::new();
+        for (&node, join) in &mut self.joins {
+            let me = cx.history.of(node);
+            let age = cx.at_ns - join.started_ns;
+            join.known |= me.highest.is_some_and(|block| block.slot >= join.target);
+            let tip = me.out.last().map_or(Slot(0), |block| block.slot);
+            if tip >= join.target {
+                over.push(node);
+                continue;
+            }
+            if !owed(cx, join.started_ns) {
+                over.push(node);
+            } else if !join.known && age > know {
+                over.push(node);
+                let detail = format!(
+                    "n{node} does not know that slot {} is final {:.3} s after its start",
+                    join.target,
+                    age as f64 / 1e9
+                );
+                out.report(cx, "O49", Some(join.target), &[node], detail);
+            } else {
+                let start = me.start_tip.map_or(Slot(0), |tip| tip.slot);
+                let gap = join.target.0.saturating_sub(start.0);
+                let deliver = know + b.repair() + gap * SECOND / SLOTS_PER_SECOND;
+                if age > deliver {
+                    over.push(node);
+                    let detail = format!(
+                        "n{node} has delivered up to slot {tip} and not up to {} {:.3} s after its \
+                         start",
+                        join.target,
+                        age as f64 / 1e9
+                    );
+                    out.report(cx, "O49", Some(join.target), &[node], detail);
+                }
+            }
+        }
+        self.joins.retain(|node, _| !over.contains(node));
+    }
+}
+
+/// True if liveness has been promised without a break since `since_ns`.
+fn owed(cx: &Context<'_>, since_ns: u64) -> bool {
+    cx.scene.plan.expect.liveness
+        && cx.scene.budget.explain(Nanos(since_ns), Nanos(cx.at_ns + 1)).is_empty()
+}
+
+impl Oracle for Joiner {
+    fn id(&self) -> &'static str {
+        "O49"
+    }
+
+    fn observe(&mut self, cx: &Context<'_>, node: NodeId, fact: Fact<'_>, out: &mut Findings) {
+        match fact {
+            Fact::Started(_) if cx.at_ns > 0 => {
+                let (started_ns, target) = (cx.at_ns, self.highest);
+                self.joins.insert(node, Join { started_ns, target, known: false });
+            }
+            Fact::Crashed | Fact::Paused(_) => {
+                self.joins.remove(&node);
+            }
+            Fact::Event(Event::Finalized(block, _)) => {
+                self.highest = self.highest.max(block.slot);
+            }
+            Fact::Event(Event::Sizes { .. }) => self.check(cx, out),
+            _ => {}
+        }
+    }
+
+    fn finish(&mut self, cx: &Context<'_>, out: &mut Findings) {
+        self.check(cx, out);
+    }
+}

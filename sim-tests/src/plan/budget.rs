@@ -1,0 +1,360 @@
+//! What the protocol owes in a given world, worked out from the causes alone.
+//!
+//! A run in which nothing is finalized for ten seconds is a bug, or exactly what must happen when
+//! 41 % of the stake is cut off. A harness that decides that from what it saw excuses bugs: the
+//! stall itself looks like the excuse. Here it is decided before the run, from the world as
+//! written. Time is cut into phases between the moments at which a fault begins or ends. For each
+//! phase the stake is counted that takes part and can hear each other, and every premise of
+//! liveness that does not hold is named. Where none is named, liveness is promised.
+//!
+//! Who can hear whom: a partition, one-way or not, breaks the pair for both (votes must go one way
+//! and certificates the other). Each partition splits the nodes in two, so the nodes that are on
+//! the same side of every one of them form groups that are connected pairwise, and nobody else is:
+//! the heaviest group is the largest set that can act. Nodes whose links lose messages, whose
+//! links are slower than Δ, or whose disks are too slow to vote in time count as not reachable:
+//! the others owe progress without them.
+//!
+//! Safety is owed whenever less than 20 % of the stake is ever byzantine, whatever else happens.
+//! The arithmetic is the harness's own: exact integers, no code shared with the node.
+
+use super::concrete::Concrete;
+use super::concrete::check::Defect;
+use super::fault::{Effect, Fault, Premise};
+use super::units::{Nanos, percent};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+mod recovery;
+
+pub use recovery::Recovery;
+
+/// Processing time that liveness bounds allow on top of the network; a node that needs more is
+/// starved and owes nothing.
+pub const SLACK_LIMIT: Nanos = Nanos::from_millis(50);
+
+/// What a world owes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Budget {
+    /// All stake.
+    pub total: u64,
+    /// Stake of every identity that is byzantine at any time of the run.
+    pub byzantine: u64,
+    /// Processing time that a healthy node may need on top of the network.
+    pub slack: Nanos,
+    /// The whole run, without gaps; the last phase has no end.
+    pub phases: Vec<Phase>,
+}
+
+/// A stretch of time in which no fault begins or ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Phase {
+    /// Its first moment.
+    pub start: Nanos,
+    /// The first moment after it. None: the end of the run.
+    pub end: Option<Nanos>,
+    /// Stake of nodes that are down after having run.
+    pub crashed: u64,
+    /// Stake of nodes that stand still.
+    pub paused: u64,
+    /// Stake of nodes that have not started yet.
+    pub absent: u64,
+    /// Stake of nodes that run, but whose links or disks are too bad to count on.
+    pub impaired: u64,
+    /// Stake of healthy nodes outside the heaviest connected group.
+    pub unreachable: u64,
+    /// Stake of the heaviest group of healthy nodes that all hear each other.
+    pub reachable: u64,
+    /// Why liveness is not promised; empty if it is.
+    pub reasons: Vec<Reason>,
+}
+
+/// A premise of liveness that does not hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// Less than 60 % of the stake can act together.
+    Reachable {
+        /// The stake that can.
+        stake: u64,
+        /// All stake.
+        total: u64,
+        /// Labels of the faults that are in force on nodes or links.
+        causes: Vec<String>,
+    },
+    /// The network as such loses or damages messages.
+    Lossy {
+        /// Which condition, with its figure.
+        what: String,
+    },
+    /// Messages can take longer than Δ.
+    Delay {
+        /// How long.
+        max: Nanos,
+        /// Δ.
+        delta: Nanos,
+    },
+    /// Every node is too slow.
+    Slack {
+        /// The processing time.
+        slack: Nanos,
+    },
+}
+
+impl fmt::Display for Reason {
+    /// Without the time, in which [`Budget::explain`] puts it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Reason::Reachable { stake, total, .. } => {
+                write!(f, "reachable stake {} < 60 %", percent(*stake, *total))
+            }
+            Reason::Lossy { what } => write!(f, "{what}"),
+            Reason::Delay { max, delta } => {
+                write!(f, "a message can take {max}, longer than delta = {delta}")
+            }
+            Reason::Slack { slack } => {
+                write!(f, "a node may need {slack} of processing, more than {SLACK_LIMIT}")
+            }
+        }
+    }
+}
+
+impl Reason {
+    /// With the time from `start` to `end` and the causes.
+    fn during(&self, start: Nanos, end: Option<Nanos>) -> String {
+        let start = start.in_seconds();
+        let time = match end {
+            Some(end) => format!("from {start} to {}", end.in_seconds()),
+            None => format!("from {start} on"),
+        };
+        match self {
+            Reason::Reachable { causes, .. } => format!("{self} {time}: {}", causes.join(", ")),
+            Reason::Lossy { .. } => format!("{self} {time}"),
+            Reason::Delay { .. } | Reason::Slack { .. } => format!("{self}, {time}"),
+        }
+    }
+}
+
+impl Budget {
+    /// The budget of a checked world.
+    pub fn of(world: &Concrete) -> Budget {
+        let mut moments = BTreeSet::from([Nanos(0)]);
+        moments.extend(world.run.heal_at);
+        for fault in world.faults.iter().filter(|f| f.end != Some(f.start)) {
+            moments.insert(fault.start);
+            moments.extend(fault.end);
+        }
+        let moments: Vec<Nanos> = moments.into_iter().collect();
+        let slack = slack(world, world.disk.sync);
+        let phase = |(i, start): (usize, &Nanos)| phase(world, slack, *start, moments.get(i + 1));
+        // No kind of fault makes a node lie yet.
+        let byzantine = 0;
+        let phases = moments.iter().enumerate().map(phase).collect();
+        Budget { total: world.total_stake(), byzantine, slack, phases }
+    }
+
+    /// Whether the model promises safety: byzantine stake strictly below 20 %.
+    pub fn safety(&self) -> bool {
+        u128::from(self.byzantine) * 5 < u128::from(self.total)
+    }
+
+    /// The phase at `time`.
+    pub fn at(&self, time: Nanos) -> &Phase {
+        let after = self.phases.partition_point(|phase| phase.start <= time);
+        &self.phases[after - 1]
+    }
+
+    /// The stretches of time in which liveness is promised, each as long as possible; None is the
+    /// end of the run.
+    pub fn promised(&self) -> Vec<(Nanos, Option<Nanos>)> {
+        let mut stretches: Vec<(Nanos, Option<Nanos>)> = Vec::new();
+        for phase in self.phases.iter().filter(|phase| phase.reasons.is_empty()) {
+            match stretches.last_mut() {
+                Some(last) if last.1 == Some(phase.start) => last.1 = phase.end,
+                _ => stretches.push((phase.start, phase.end)),
+            }
+        }
+        stretches
+    }
+
+    /// Every reason why liveness is not promised between `from` and `to`, with the time for which
+    /// it holds. Empty: a stall there is a bug.
+    pub fn explain(&self, from: Nanos, to: Nanos) -> Vec<String> {
+        let mut found: Vec<(&Reason, Nanos, Option<Nanos>)> = Vec::new();
+        for phase in &self.phases {
+            for reason in &phase.reasons {
+                let known = found.iter_mut().find(|f| f.0 == reason && f.2 == Some(phase.start));
+                match known {
+                    Some(known) => known.2 = phase.end,
+                    None => found.push((reason, phase.start, phase.end)),
+                }
+            }
+        }
+        let touches = |start: Nanos, end: Option<Nanos>| start < to && end.is_none_or(|e| e > from);
+        let kept = found.into_iter().filter(|(_, start, end)| touches(*start, *end));
+        kept.map(|(reason, start, end)| reason.during(start, end)).collect()
+    }
+
+    /// Refuses a world that cannot keep what its plan expects.
+    pub(super) fn approve(&self, world: &Concrete) -> Result<(), Defect> {
+        if !world.expect.liveness {
+            return Ok(());
+        }
+        let last = self.phases.len() - 1;
+        for (i, phase) in self.phases.iter().enumerate() {
+            for reason in &phase.reasons {
+                // After the heal nothing may be in the way. Without a heal the plan lives with
+                // loss, but the stake that it takes away has to come back.
+                let counts = match world.run.heal_at {
+                    Some(heal_at) => phase.start >= heal_at,
+                    None => i == last && matches!(reason, Reason::Reachable { .. }),
+                };
+                if counts {
+                    return Err(over_budget(world, reason, reason.during(phase.start, phase.end)));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn over_budget(world: &Concrete, reason: &Reason, what: String) -> Defect {
+    let or = "or say expect.liveness = false";
+    match reason {
+        Reason::Reachable { causes, .. } => {
+            let remedy = format!("leave at least 60 % of the stake in touch, {or}");
+            let culprit = world.faults.iter().position(|f| causes.contains(&f.label));
+            let defect = Defect::new("nodes", what, &remedy);
+            culprit.map_or(defect.clone(), |index| defect.of(index))
+        }
+        Reason::Delay { .. } => {
+            let remedy = format!("raise params.delta and params.delta_timeout, {or}");
+            Defect::new("params.delta", what, &remedy)
+        }
+        Reason::Lossy { .. } => Defect::new("network", what, or),
+        Reason::Slack { .. } => {
+            Defect::new("disk.sync", what, &format!("use faster disks and processors, {or}"))
+        }
+    }
+}
+
+/// The processing time a node may need: three syncs, two inputs, the delivery grid and a
+/// millisecond, stretched by the worst clock.
+fn slack(world: &Concrete, sync: Nanos) -> Nanos {
+    let sync = sync.0.saturating_add(world.disk.sync_jitter.of(sync.0));
+    let input = world.cpu.verify.0.max(world.cpu.decode.0);
+    let time = 3 * u128::from(sync) + 2 * u128::from(input) + u128::from(world.network.grid.0);
+    let time = time + u128::from(Nanos::from_millis(1).0);
+    let drift = world.nodes.iter().map(|node| node.clock_drift.0.unsigned_abs()).max();
+    let stretched = time + (time * u128::from(drift.unwrap_or(0))).div_ceil(1_000_000_000);
+    Nanos(u64::try_from(stretched).unwrap_or(u64::MAX))
+}
+
+/// What a fault takes from a node, the worst first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum State {
+    Absent,
+    Crashed,
+    Paused,
+    Impaired,
+}
+
+/// What `fault` takes from its nodes, if anything.
+fn state(world: &Concrete, fault: &Fault) -> Option<State> {
+    match fault.effect.kind().premise {
+        Premise::Down => Some(match fault.effect {
+            Effect::LateStart {} => State::Absent,
+            Effect::Pause {} => State::Paused,
+            _ => State::Crashed,
+        }),
+        Premise::Lossy => Some(State::Impaired),
+        Premise::Late => {
+            let max = worst_delay(world).0.saturating_add(fault.effect.added_delay().0);
+            (max > world.params.delta.0).then_some(State::Impaired)
+        }
+        Premise::SlowDisk => match fault.effect {
+            Effect::DiskSlow { sync } => {
+                (slack(world, sync) > SLACK_LIMIT).then_some(State::Impaired)
+            }
+            _ => None,
+        },
+        Premise::Cut | Premise::Harmless => None,
+    }
+}
+
+/// The longest time of a packet without faults.
+fn worst_delay(world: &Concrete) -> Nanos {
+    let held = world.network.reordering.map_or(0, |reordering| reordering.delay.0);
+    Nanos(world.max_delay().0.saturating_add(held))
+}
+
+fn phase(world: &Concrete, slack: Nanos, start: Nanos, end: Option<&Nanos>) -> Phase {
+    let active: Vec<&Fault> = world.faults.iter().filter(|f| f.active_at(start)).collect();
+    let mut phase = Phase {
+        start,
+        end: end.copied(),
+        crashed: 0,
+        paused: 0,
+        absent: 0,
+        impaired: 0,
+        unreachable: 0,
+        reachable: 0,
+        reasons: Vec::new(),
+    };
+    let cut = |fault: &&&Fault| fault.effect.kind().premise == Premise::Cut;
+    let cuts: Vec<&Fault> = active.iter().filter(cut).copied().collect();
+    let taken: Vec<(State, &Fault)> =
+        active.iter().filter_map(|f| state(world, f).map(|s| (s, *f))).collect();
+    let mut groups = BTreeMap::<Vec<bool>, u64>::new();
+    for (node, about) in (0u16..).zip(&world.nodes) {
+        let hit = |fault: &Fault| fault.nodes.binary_search(&node).is_ok();
+        let worst = taken.iter().filter(|(_, fault)| hit(fault)).map(|(state, _)| *state).min();
+        let count = match worst {
+            Some(State::Absent) => &mut phase.absent,
+            Some(State::Crashed) => &mut phase.crashed,
+            Some(State::Paused) => &mut phase.paused,
+            Some(State::Impaired) => &mut phase.impaired,
+            None => groups.entry(cuts.iter().map(|f| hit(f)).collect()).or_default(),
+        };
+        *count += about.stake;
+    }
+    phase.reachable = groups.values().copied().max().unwrap_or(0);
+    phase.unreachable = groups.values().sum::<u64>() - phase.reachable;
+    let total = world.total_stake();
+    if u128::from(phase.reachable) * 5 < u128::from(total) * 3 {
+        let relevant = cuts.iter().chain(taken.iter().map(|(_, fault)| fault));
+        let labels: BTreeSet<&String> = relevant.map(|fault| &fault.label).collect();
+        let causes = world.faults.iter().map(|f| &f.label).filter(|l| labels.contains(l));
+        let causes = causes.cloned().collect();
+        phase.reasons.push(Reason::Reachable { stake: phase.reachable, total, causes });
+    }
+    phase.reasons.extend(base_reasons(world, slack, start));
+    phase
+}
+
+/// Premises that the world itself breaks at `time`, whatever the faults.
+fn base_reasons(world: &Concrete, slack: Nanos, time: Nanos) -> Vec<Reason> {
+    let (network, delta) = (&world.network, world.params.delta);
+    let mut reasons = Vec::new();
+    if world.run.heal_at.is_none_or(|heal_at| time < heal_at) {
+        let mut lossy = |what: String| reasons.push(Reason::Lossy { what });
+        if network.loss.0 > 0 {
+            lossy(format!("base loss of {}", network.loss));
+        }
+        if let Some(bursts) = network.bursts {
+            lossy(format!("bursts that lose {}", bursts.loss));
+        }
+        if network.corruption.0 > 0 {
+            lossy(format!("base corruption of {}", network.corruption));
+        }
+    }
+    let max = worst_delay(world);
+    if max > delta {
+        reasons.push(Reason::Delay { max, delta });
+    }
+    if slack > SLACK_LIMIT {
+        reasons.push(Reason::Slack { slack });
+    }
+    reasons
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,265 @@
+//! What can go wrong, and the table that says how each kind of fault is written and counted.
+//!
+//! A new kind of fault is one variant of [`Effect`] and one row of [`KINDS`]: the row says how its
+//! times are written, what may not overlap with it, and what it does to the model that liveness
+//! rests on. Reading, expansion, the budget and the timeline follow from the row.
+//!
+//! An [`Effect`] holds what the plan states about one fault; a [`Fault`] adds when and to whom.
+//! Parameters of links (loss, latency, ...) apply to every link with a selected node at either
+//! end; where two faults of one kind meet on a link, or a fault meets the base value, the worse of
+//! the two counts. Bandwidth, disk and clock faults apply to the selected nodes.
+
+use super::settings::{Bursts, CrashMode, Reordering};
+use super::units::{Nanos, Offset, Rate, Share, percent};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// A fault on named nodes at a fixed time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fault {
+    /// Kind and number in the plan file, as in `partition #1`; `crash #2.3` is the third batch of
+    /// a rolling crash.
+    pub label: String,
+    /// When it begins, from the start of the run.
+    pub start: Nanos,
+    /// When it ends. None: it lasts to the end of the run. Equal to `start` for an instant.
+    pub end: Option<Nanos>,
+    /// The nodes it selects, ascending.
+    pub nodes: Vec<u16>,
+    /// The stake that these nodes hold.
+    pub stake: u64,
+    /// What happens to them.
+    pub effect: Effect,
+}
+
+impl Fault {
+    /// Whether it is in force at `time`; the end is no longer part of it.
+    pub fn active_at(&self, time: Nanos) -> bool {
+        self.start <= time && self.end.is_none_or(|end| time < end)
+    }
+
+    /// One line for people: when, what, whom and how much stake of `total`.
+    pub fn describe(&self, total: u64) -> String {
+        let when = match self.end {
+            Some(end) if end == self.start => format!("at {}", self.start),
+            Some(end) => format!("{} to {end}", self.start),
+            None => format!("from {} on", self.start),
+        };
+        let nodes: Vec<String> = self.nodes.iter().map(u16::to_string).collect();
+        let share = percent(self.stake, total);
+        let (label, effect) = (&self.label, &self.effect);
+        format!("{label}: {when}, {effect}, {share} of the stake (nodes {})", nodes.join(" "))
+    }
+}
+
+/// What a fault does to the selected nodes and their links.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Effect {
+    /// The selected nodes are cut off from all others, and stay connected among themselves.
+    Partition {
+        /// What happens to messages between the sides.
+        #[serde(default)]
+        style: CutStyle,
+    },
+    /// The nodes go down at the start and boot again at the end.
+    Crash {
+        /// What becomes of unsynced writes.
+        mode: CrashMode,
+    },
+    /// The process stands still and then goes on, with its timers overdue.
+    Pause {},
+    /// The nodes boot for the first time when the fault ends; it lasts from 0.
+    LateStart {},
+    /// Independent loss.
+    Loss {
+        /// Lost packets.
+        share: Share,
+    },
+    /// Loss in bursts.
+    Bursts(Bursts),
+    /// Every packet takes longer.
+    Latency {
+        /// How much longer.
+        add: Nanos,
+    },
+    /// Packets arrive twice.
+    Duplication {
+        /// How many of them.
+        share: Share,
+    },
+    /// Packets are held back.
+    Reordering(Reordering),
+    /// Packets arrive with one bit flipped.
+    Corruption {
+        /// How many of them.
+        share: Share,
+    },
+    /// The nodes upload more slowly.
+    Bandwidth {
+        /// What is left.
+        rate: Rate,
+    },
+    /// The disks sync more slowly.
+    DiskSlow {
+        /// Time of one sync.
+        sync: Nanos,
+    },
+    /// The wall clocks jump once.
+    ClockJump {
+        /// How far; negative is back.
+        by: Offset,
+    },
+}
+
+/// What happens to messages that a partition stands in the way of. It is decided when a message
+/// would arrive, so that a cut also stops what is in flight.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CutStyle {
+    /// They are lost, in both directions.
+    #[default]
+    Drop,
+    /// They are held, and arrive when the partition ends.
+    Jam,
+    /// What the selected side sends is lost; it still hears the others.
+    OneWay,
+}
+
+/// How the times of a kind are written in a plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Timing {
+    /// `at`, and `for` if it should end before the network heals.
+    Lasting,
+    /// `at`, once.
+    Instant,
+    /// `at` is the end; the start is the start of the run.
+    Until,
+}
+
+/// What a kind does to the premises of liveness.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Premise {
+    /// The nodes do not take part.
+    Down,
+    /// The nodes and the others do not reach each other both ways.
+    Cut,
+    /// Messages may be lost or late without bound.
+    Lossy,
+    /// Messages are late, by a known time.
+    Late,
+    /// Votes leave late, because they must be durable first.
+    SlowDisk,
+    /// Nothing that the protocol counts on.
+    Harmless,
+}
+
+/// One kind of fault.
+pub(super) struct Kind {
+    /// As written in a plan, and the name of the variant of [`Effect`].
+    pub(super) name: &'static str,
+    /// How its times are written.
+    pub(super) timing: Timing,
+    /// What it does to the premises of liveness.
+    pub(super) premise: Premise,
+    /// Two faults with the same word may not be in force on one node at one time.
+    pub(super) exclusive: Option<&'static str>,
+}
+
+/// Every kind of fault that a plan may name.
+#[rustfmt::skip]
+pub(super) const KINDS: [Kind; 13] = [
+    Kind { name: "partition",   timing: Timing::Lasting, premise: Premise::Cut,      exclusive: None },
+    Kind { name: "crash",       timing: Timing::Lasting, premise: Premise::Down,     exclusive: Some("process") },
+    Kind { name: "pause",       timing: Timing::Lasting, premise: Premise::Down,     exclusive: Some("process") },
+    Kind { name: "late-start",  timing: Timing::Until,   premise: Premise::Down,     exclusive: Some("process") },
+    Kind { name: "loss",        timing: Timing::Lasting, premise: Premise::Lossy,    exclusive: Some("loss") },
+    Kind { name: "bursts",      timing: Timing::Lasting, premise: Premise::Lossy,    exclusive: Some("bursts") },
+    Kind { name: "latency",     timing: Timing::Lasting, premise: Premise::Late,     exclusive: Some("latency") },
+    Kind { name: "duplication", timing: Timing::Lasting, premise: Premise::Harmless, exclusive: Some("duplication") },
+    Kind { name: "reordering",  timing: Timing::Lasting, premise: Premise::Late,     exclusive: Some("reordering") },
+    Kind { name: "corruption",  timing: Timing::Lasting, premise: Premise::Lossy,    exclusive: Some("corruption") },
+    Kind { name: "bandwidth",   timing: Timing::Lasting, premise: Premise::Lossy,    exclusive: Some("bandwidth") },
+    Kind { name: "disk-slow",   timing: Timing::Lasting, premise: Premise::SlowDisk, exclusive: Some("disk-slow") },
+    Kind { name: "clock-jump",  timing: Timing::Instant, premise: Premise::Harmless, exclusive: None },
+];
+
+impl Kind {
+    /// The row with this name.
+    pub(super) fn named(name: &str) -> Option<&'static Kind> {
+        KINDS.iter().find(|kind| kind.name == name)
+    }
+}
+
+impl Effect {
+    /// The kind as written in a plan.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Effect::Partition { .. } => "partition",
+            Effect::Crash { .. } => "crash",
+            Effect::Pause {} => "pause",
+            Effect::LateStart {} => "late-start",
+            Effect::Loss { .. } => "loss",
+            Effect::Bursts(_) => "bursts",
+            Effect::Latency { .. } => "latency",
+            Effect::Duplication { .. } => "duplication",
+            Effect::Reordering(_) => "reordering",
+            Effect::Corruption { .. } => "corruption",
+            Effect::Bandwidth { .. } => "bandwidth",
+            Effect::DiskSlow { .. } => "disk-slow",
+            Effect::ClockJump { .. } => "clock-jump",
+        }
+    }
+
+    /// The row of [`KINDS`] for this effect.
+    pub(super) fn kind(&self) -> &'static Kind {
+        Kind::named(self.name()).expect("every effect has a row")
+    }
+
+    /// Whether messages (or what a node remembers of them) can be lost, not merely late.
+    pub(super) fn loses_messages(&self) -> bool {
+        match self.kind().premise {
+            Premise::Down | Premise::Lossy => true,
+            Premise::Cut => !matches!(self, Effect::Partition { style: CutStyle::Jam }),
+            Premise::Late | Premise::SlowDisk | Premise::Harmless => false,
+        }
+    }
+
+    /// How much later than the map says a packet may arrive.
+    pub(super) fn added_delay(&self) -> Nanos {
+        match self {
+            Effect::Latency { add } => *add,
+            Effect::Reordering(Reordering { delay, .. }) => *delay,
+            _ => Nanos(0),
+        }
+    }
+}
+
+impl fmt::Display for Effect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Effect::Partition { style: CutStyle::Drop } => write!(f, "cut off, messages dropped"),
+            Effect::Partition { style: CutStyle::Jam } => write!(f, "cut off, messages held"),
+            Effect::Partition { style: CutStyle::OneWay } => write!(f, "not heard by the others"),
+            Effect::Crash { mode: CrashMode::Keep } => write!(f, "down, all writes kept"),
+            Effect::Crash { mode: CrashMode::Lose } => write!(f, "down, unsynced writes lost"),
+            Effect::Crash { mode: CrashMode::Tear } => write!(f, "down, unsynced writes torn"),
+            Effect::Pause {} => write!(f, "standing still"),
+            Effect::LateStart {} => write!(f, "not started yet"),
+            Effect::Loss { share } => write!(f, "{share} of packets lost"),
+            Effect::Bursts(Bursts { loss, length, gap }) => {
+                write!(f, "{loss} of packets lost for {length} every {gap} on average")
+            }
+            Effect::Latency { add } => write!(f, "packets {add} later"),
+            Effect::Duplication { share } => write!(f, "{share} of packets twice"),
+            Effect::Reordering(Reordering { share, delay }) => {
+                write!(f, "{share} of packets up to {delay} later")
+            }
+            Effect::Corruption { share } => write!(f, "{share} of packets damaged"),
+            Effect::Bandwidth { rate } => write!(f, "upload limited to {rate}"),
+            Effect::DiskSlow { sync } => write!(f, "{sync} for each sync"),
+            Effect::ClockJump { by } => write!(f, "wall clock jumps by {by}"),
+        }
+    }
+}

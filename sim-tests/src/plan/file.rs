@@ -1,0 +1,299 @@
+//! A plan as it is written: sections, and rows of faults.
+//!
+//! The sections are plain structs that serde reads, with unknown keys refused. The rows of faults
+//! are read in two steps, because serde cannot check the keys of a row whose shape depends on one
+//! of them and still say where a mistake stands. First the keys that all kinds share are taken
+//! out: `kind`, `at`, `for`, and who is hit (`nodes`, `stake` or `region`; for a partition
+//! `side = { ... }`). What is left are the parameters of the kind, and reads as its
+//! [`Effect`] variant. A crash has two keys more: `permanent` and `rolling`.
+
+use super::error::{PlanError, Words, unknown};
+use super::fault::{Effect, KINDS, Kind, Timing};
+use super::select::Selection;
+use super::settings::{Cpu, Crypto, Disk, Expect, Network, Params, Run, Workload};
+use super::shape::{RegionShape, StakeShape};
+use super::source::{Source, Table, Value};
+use super::units::{Drift, Nanos, Offset, Share};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use std::borrow::Cow;
+use std::ops::Range;
+use std::path::Path;
+use toml::Spanned;
+use toml::de::DeValue;
+
+/// The version of the plan format that this program reads.
+pub const PLAN_FORMAT: u64 = 1;
+
+/// A plan as written, with overrides applied. [`Plan::expand`] makes a world out of it.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The name of the file without its ending.
+    pub name: String,
+    /// Every section except the faults.
+    pub document: Document,
+    /// The faults, in the order of the file.
+    pub faults: Vec<FaultRow>,
+    pub(super) source: Source,
+}
+
+/// The sections of a plan file.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Document {
+    /// What the plan shows, for the reader.
+    pub about: String,
+    /// [`PLAN_FORMAT`].
+    pub plan_format: u64,
+    /// Who takes part.
+    pub cluster: Cluster,
+    /// Genesis parameters.
+    #[serde(default)]
+    pub params: Params,
+    /// Duration and heal.
+    pub run: Run,
+    /// The network without faults.
+    #[serde(default)]
+    pub network: Network,
+    /// The disks without faults.
+    #[serde(default)]
+    pub disk: Disk,
+    /// How wrong the clocks are.
+    #[serde(default)]
+    pub clocks: Clocks,
+    /// What work costs.
+    #[serde(default)]
+    pub cpu: Cpu,
+    /// What clients do.
+    #[serde(default)]
+    pub workload: Workload,
+    /// What must hold.
+    #[serde(default)]
+    pub expect: Expect,
+    /// Declared so that an error can list the key; the rows are read one by one.
+    #[serde(default, rename = "fault")]
+    _faults: IgnoredAny,
+}
+
+/// Who takes part.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cluster {
+    /// How many nodes.
+    pub nodes: u16,
+    /// Who holds how much.
+    pub stake: StakeShape,
+    /// Who sits where.
+    pub regions: RegionShape,
+    /// Which signatures.
+    #[serde(default)]
+    pub crypto: Crypto,
+}
+
+/// How wrong clocks may be; each node draws its own values, in either direction.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Clocks {
+    /// Wall clocks are off by at most this.
+    pub offset: Offset,
+    /// Clocks run fast or slow by at most this.
+    pub drift: Drift,
+}
+
+/// One fault as written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FaultRow {
+    /// When it begins; for a late start, when it ends.
+    pub at: Nanos,
+    /// How long it lasts; if absent, until the network heals.
+    pub lasting: Option<Nanos>,
+    /// Whether it outlives the heal.
+    pub permanent: bool,
+    /// Whether the nodes take turns.
+    pub rolling: Option<Rolling>,
+    /// Who is hit.
+    pub selection: Selection,
+    /// What happens.
+    pub effect: Effect,
+}
+
+/// The nodes go down in batches, one batch after the other, round and round.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rolling {
+    /// A batch holds at most this much stake; if absent, it is one node.
+    pub at_once: Option<Share>,
+    /// How long a batch is down.
+    pub down: Nanos,
+    /// Time from the return of one batch to the crash of the next.
+    pub gap: Nanos,
+}
+
+impl Plan {
+    /// Reads the plan file at `path` and applies `sets`, each `path=value`.
+    pub fn load(path: &Path, sets: &[String]) -> Result<Plan, PlanError> {
+        let text = std::fs::read_to_string(path).map_err(|e| PlanError {
+            place: path.display().to_string(),
+            excerpt: None,
+            what: format!("cannot read the plan: {e}"),
+            remedy: "name a plan file such as fault-plans/calm.toml".into(),
+        })?;
+        let name = path.file_stem().map_or_else(String::new, |s| s.to_string_lossy().into());
+        Plan::parse(&name, &path.display().to_string(), &text, sets)
+    }
+
+    /// Reads a plan from `text`. `file` is how errors call it.
+    pub fn parse(name: &str, file: &str, text: &str, sets: &[String]) -> Result<Plan, PlanError> {
+        let (source, root) = Source::parse(file, text, sets)?;
+        let rows = root.get("fault").cloned();
+        // First of all: the keys of another format would only be called unknown.
+        let format = root.get("plan_format").cloned();
+        let format = format.map(|value| source.read_value::<u64>(value, &[])).transpose()?;
+        if let Some(found) = format.filter(|f| *f != PLAN_FORMAT) {
+            let what = format!("this is plan format {found}, and this program reads {PLAN_FORMAT}");
+            let remedy = format!("write plan_format = {PLAN_FORMAT} and check the keys");
+            return Err(source.error_at("plan_format", (what, remedy)));
+        }
+        let document: Document = source.read(root, 0..0, &[])?;
+        let mut faults = Vec::new();
+        match rows.map(|rows| (rows.span(), rows.into_inner())) {
+            None => {}
+            Some((_, DeValue::Array(rows))) => {
+                for row in rows {
+                    faults.push(Row::new(&source, row)?.read(&document.disk)?);
+                }
+            }
+            Some((range, _)) => {
+                let words = ("`fault` is not a list", "write [[fault]] above each fault");
+                return Err(source.error(range, (words.0.into(), words.1.into())));
+            }
+        }
+        Ok(Plan { name: name.into(), document, faults, source })
+    }
+}
+
+/// Keys that all kinds share.
+const SHARED: [&str; 3] = ["kind", "at", "for"];
+/// Keys of which one says who is hit.
+const WHO: [&str; 3] = ["nodes", "stake", "region"];
+
+/// A row of the file, while its keys are taken out.
+struct Row<'s, 'a> {
+    source: &'s Source,
+    range: Range<usize>,
+    table: Table<'a>,
+}
+
+impl<'s, 'a> Row<'s, 'a> {
+    fn new(source: &'s Source, row: Spanned<Value<'a>>) -> Result<Self, PlanError> {
+        let range = row.span();
+        match row.into_inner() {
+            DeValue::Table(table) => Ok(Row { source, range, table }),
+            _ => {
+                let words = ("this fault is not a table", "write { kind = ..., at = ... }");
+                Err(source.error(range, (words.0.into(), words.1.into())))
+            }
+        }
+    }
+
+    fn error(&self, what: &str, remedy: &str) -> PlanError {
+        self.source.error(self.range.clone(), (what.into(), remedy.into()))
+    }
+
+    /// Takes out the value of `key`.
+    fn take<T: Deserialize<'a>>(&mut self, key: &str) -> Result<Option<T>, PlanError> {
+        self.table.remove(key).map(|value| self.source.read_value(value, &[])).transpose()
+    }
+
+    /// Takes out the value of `key`, which must be there.
+    fn need<T: Deserialize<'a>>(&mut self, key: &str) -> Result<T, PlanError> {
+        self.take(key)?.ok_or_else(|| {
+            self.error(&format!("the key `{key}` is missing"), &format!("add `{key} = ...` here"))
+        })
+    }
+
+    fn read(mut self, disk: &Disk) -> Result<FaultRow, PlanError> {
+        let kind = self.kind()?;
+        let at = self.need("at")?;
+        let lasting = match kind.timing {
+            Timing::Lasting => self.lasting()?,
+            Timing::Instant | Timing::Until if !self.table.contains_key("for") => None,
+            Timing::Instant | Timing::Until => {
+                let what = format!("a {} has no `for`", kind.name);
+                return Err(self.error(&what, "remove `for`: `at` alone says when it happens"));
+            }
+        };
+        let selection = self.selection(kind)?;
+        let crash = kind.name == "crash";
+        let permanent = if crash { self.take("permanent")?.unwrap_or(false) } else { false };
+        let rolling = if crash { self.take("rolling")? } else { None };
+        if permanent && (lasting.is_some() || rolling.is_some()) {
+            return Err(self.error(
+                "a permanent crash cannot end or roll",
+                "remove `permanent`, or remove `for` and `rolling`",
+            ));
+        }
+        if crash && !self.table.contains_key("mode") {
+            self.insert("mode", DeValue::String(Cow::Borrowed(disk.crash.name())));
+        }
+        let effect = self.effect(kind)?;
+        Ok(FaultRow { at, lasting, permanent, rolling, selection, effect })
+    }
+
+    fn insert(&mut self, key: &'static str, value: Value<'a>) {
+        let range = self.range.clone();
+        self.table
+            .insert(Spanned::new(range.clone(), Cow::Borrowed(key)), Spanned::new(range, value));
+    }
+
+    fn kind(&mut self) -> Result<&'static Kind, PlanError> {
+        let name: Spanned<String> = self.need("kind")?;
+        Kind::named(name.get_ref()).ok_or_else(|| {
+            let known = KINDS.iter().map(|kind| kind.name.to_owned()).collect();
+            let words: Words = unknown("fault", name.get_ref(), known, &[]);
+            self.source.error(name.span(), words)
+        })
+    }
+
+    fn lasting(&mut self) -> Result<Option<Nanos>, PlanError> {
+        let lasting: Option<Spanned<Nanos>> = self.take("for")?;
+        match lasting {
+            Some(zero) if zero.get_ref().0 == 0 => {
+                let words = ("a fault cannot last no time", "remove the fault, or let it last");
+                Err(self.source.error(zero.span(), (words.0.into(), words.1.into())))
+            }
+            lasting => Ok(lasting.map(Spanned::into_inner)),
+        }
+    }
+
+    /// Reads who is hit: `side = { ... }` of a partition, one key of the row otherwise.
+    fn selection(&mut self, kind: &Kind) -> Result<Selection, PlanError> {
+        if kind.name == "partition" {
+            return self.need("side");
+        }
+        let found: Vec<_> = WHO.iter().filter_map(|key| self.table.remove_entry(*key)).collect();
+        if found.len() != 1 {
+            let what = match found.len() {
+                0 => format!("this {} does not say whom it hits", kind.name),
+                _ => format!("this {} says twice whom it hits", kind.name),
+            };
+            let remedy = "give one of nodes = [0, 1], nodes = \"all\", stake = \"20%\" or \
+                          region = \"london\"";
+            return Err(self.error(&what, remedy));
+        }
+        self.source.read(found.into_iter().collect(), self.range.clone(), &[])
+    }
+
+    /// What is left are the parameters of the kind: `{ kind = { parameters } }` is the effect.
+    fn effect(mut self, kind: &Kind) -> Result<Effect, PlanError> {
+        let parameters = std::mem::take(&mut self.table);
+        self.insert(kind.name, DeValue::Table(parameters));
+        let mut more = SHARED.to_vec();
+        match kind.name {
+            "partition" => more.push("side"),
+            "crash" => more.extend(WHO.iter().chain(&["permanent", "rolling"])),
+            _ => more.extend(WHO),
+        }
+        self.source.read(self.table, self.range, &more)
+    }
+}

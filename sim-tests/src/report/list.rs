@@ -1,0 +1,75 @@
+//! What there is to run: the plans and the kept failures of the working directory.
+
+use super::seedfile::{Expectation, SeedFile};
+use crate::plan::Plan;
+use comfy_table::{Table, presets::UTF8_HORIZONTAL_ONLY};
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+
+#[derive(Serialize)]
+struct Listing {
+    plans: Vec<Entry>,
+    seeds: Vec<Entry>,
+}
+
+#[derive(Serialize)]
+struct Entry {
+    path: PathBuf,
+    about: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expect: Option<Expectation>,
+}
+
+fn files(folder: &str) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut paths: Vec<PathBuf> = entries
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "toml"))
+        .collect();
+    paths.sort();
+    paths
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Prints the table, or the same as JSON.
+pub fn print(json: Option<&Path>) -> anyhow::Result<()> {
+    let plan = |path: PathBuf| match Plan::load(&path, &[]) {
+        Ok(plan) => Entry { path, about: one_line(&plan.document.about), expect: None },
+        Err(error) => Entry { path, about: format!("unusable: {error}"), expect: None },
+    };
+    let seed = |path: PathBuf| match SeedFile::load(&path) {
+        Ok(file) => {
+            Entry { path, about: one_line(&file.story), expect: Some(file.expect.verdict) }
+        }
+        Err(error) => Entry { path, about: format!("unusable: {error}"), expect: None },
+    };
+    let listing = Listing {
+        plans: files("fault-plans").into_iter().map(plan).collect(),
+        seeds: files("seeds").into_iter().map(seed).collect(),
+    };
+    let text = serde_json::to_string_pretty(&listing)?;
+    match json {
+        Some(path) if path == Path::new("-") => println!("{text}"),
+        Some(path) => std::fs::write(path, text + "\n")?,
+        None => println!("{}", table(&listing)),
+    }
+    Ok(())
+}
+
+fn table(listing: &Listing) -> Table {
+    let mut table = Table::new();
+    table.load_style(UTF8_HORIZONTAL_ONLY).set_width(100);
+    table.set_content_arrangement(comfy_table::ContentArrangement::Dynamic);
+    table.set_header(["file", "what it shows"]);
+    for entry in listing.plans.iter().chain(&listing.seeds) {
+        let open = match entry.expect {
+            Some(Expectation::Fails) => " (open)",
+            _ => "",
+        };
+        table.add_row([entry.path.display().to_string(), format!("{}{open}", entry.about)]);
+    }
+    table
+}

@@ -1,0 +1,21 @@
+//! One fact as one line of text, for people and for snapshots.
+
+use crate::oracles::Fact;
+use alpenglow_node::protocol::types::NodeId;
+
+/// `seconds.nanoseconds node what`.
+pub fn line(at_ns: u64, node: NodeId, fact: &Fact<'_>) -> String {
+    let time = format!("{:>4}.{:09}", at_ns / 1_000_000_000, at_ns % 1_000_000_000);
+    let what = match fact {
+        Fact::Event(event) => format!("{event:?}"),
+        Fact::Sent(to, message) => format!("-> {to:?} {message:?}"),
+        Fact::Started(incarnation) => format!("START #{incarnation}"),
+        Fact::Crashed => "CRASH".into(),
+        Fact::Paused(true) => "PAUSE".into(),
+        Fact::Paused(false) => "RESUME".into(),
+        Fact::Image(votes, ledger) => {
+            format!("DISK {} votes, ledger of {}", votes.len(), ledger.len())
+        }
+    };
+    format!("{time} {node:?} {what}")
+}
