@@ -46,7 +46,7 @@ fn genesis(name: &str) -> Genesis {
         }
     };
     Genesis {
-        name: name.into(),
+        cluster: Hash::of("test", &[name.as_bytes()]),
         start_unix_ns: 0,
         scheme: Scheme::Bls,
         params: Params::default(),

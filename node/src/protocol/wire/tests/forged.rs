@@ -91,7 +91,7 @@ fn slices_cannot_be_replayed() {
     moved.commitment.slot = Slot(9);
     assert_eq!(check(&c, Message::Shred(Arc::new(moved))), Err(Reject::Signature));
     let mut genesis = crate::protocol::committee::tests::genesis(&[1]);
-    genesis.name = "another".into();
+    genesis.cluster = Hash([1; 32]);
     let other = Committee::new(&genesis).unwrap();
     let shred = Message::Shred(Arc::new(slice.shred(0)));
     assert_eq!(check(&other, shred.clone()), Err(Reject::Signature));
