@@ -217,6 +217,7 @@ impl Protocol {
         if self.started && self.standstill.fires(now, params.standstill()) {
             self.say_everything_again(out);
         }
+        self.refill(now, out);
         let event = Event::Sizes {
             pool: self.consensus.pool().size() as u32,
             blocks: self.blokstor.size() as u32,
