@@ -178,6 +178,8 @@ impl Protocol {
 
     fn start(&mut self, now: Time, out: &mut Vec<Effect>) {
         self.started = true;
+        // The wait for the cluster's start is no silence of finality.
+        self.standstill = Standstill::new(now, self.highest().slot);
         let mut decisions = Vec::new();
         self.consensus.start(&mut decisions);
         self.carry_out(decisions, now, out);
