@@ -142,7 +142,9 @@ impl Protocol {
         if id.slot <= self.root().slot || !self.consensus.pool().finality().holds(id.slot) {
             return;
         }
-        self.blokstor.insert(block.clone());
+        if !self.blokstor.insert(block.clone()) && self.blokstor.get(id).is_none() {
+            return; // the slot is full, which takes more than a fifth of byzantine stake
+        }
         let event = Event::BlockStored {
             block: id,
             parent,
