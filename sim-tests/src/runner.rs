@@ -167,8 +167,7 @@ fn expectations_missed(plan: &Concrete, measure: &Measure, virtual_ns: u64) -> V
     let expect = &plan.expect;
     let finalized = Slots::of(measure).finalized();
     let possible = virtual_ns / plan.params.delta_block.0.max(1);
-    if u128::from(finalized) * 1_000_000_000
-        < u128::from(possible) * u128::from(expect.progress.0)
+    if u128::from(finalized) * 1_000_000_000 < u128::from(possible) * u128::from(expect.progress.0)
     {
         missed.push(format!(
             "{finalized} slots are finalized of {possible}, {} but {} is expected",
@@ -176,10 +175,8 @@ fn expectations_missed(plan: &Concrete, measure: &Measure, virtual_ns: u64) -> V
             expect.progress
         ));
     }
-    let gates = [
-        ("median", expect.finalization_p50, 50),
-        ("99th percentile", expect.finalization_p99, 99),
-    ];
+    let gates =
+        [("median", expect.finalization_p50, 50), ("99th percentile", expect.finalization_p99, 99)];
     for (name, gate, rank) in gates {
         let measured = crate::measure::percentile(&measure.finalization_ns, rank);
         if let (Some(gate), Some(measured)) = (gate, measured)

@@ -63,6 +63,9 @@ pub trait Env {
     /// An observation.
     fn observe(&mut self, event: Event);
 
+    /// A signature or proof was checked. Simulated processors take their time for it.
+    fn verified(&mut self) {}
+
     /// A datagram was dropped before anybody could be blamed for it.
     fn refused(&mut self, reason: Refused);
 }
@@ -120,6 +123,8 @@ pub struct Driver<E, D> {
     /// Records for the next commit, up to this token.
     records: Vec<Record>,
     newest: Token,
+    /// Something waits for the next commit.
+    urgent: bool,
     /// The commit under way covers everything up to this token.
     committing: Option<Token>,
     failed: bool,
@@ -150,6 +155,7 @@ impl<E: Env, D: Doorway> Driver<E, D> {
             durable: Token(0),
             records: Vec::new(),
             newest: Token(0),
+            urgent: false,
             committing: None,
             failed: false,
             held: BTreeMap::new(),
@@ -209,7 +215,10 @@ impl<E: Env, D: Doorway> Driver<E, D> {
     }
 
     fn message(&mut self, from: NodeId, body: &[u8]) -> Input {
-        let checked = self.node.precheck(from, body).and_then(|claim| self.node.verify(claim));
+        let checked = self.node.precheck(from, body).and_then(|claim| {
+            self.env.verified();
+            self.node.verify(claim)
+        });
         match checked {
             Ok(message) => Input::Message { from, message },
             Err(reason) => Input::Dropped { from, reason },
@@ -250,10 +259,13 @@ impl<E: Env, D: Doorway> Driver<E, D> {
                     let signed = self.keys.sign(&self.committee, self.me, object);
                     inputs.push_back(Input::Signed { token, signed });
                 }
+                Effect::Persist { .. } if self.failed => {}
                 Effect::Persist { token, records } => {
                     self.records.extend(records);
-                    self.newest = token;
+                    (self.newest, self.urgent) = (token, true);
                 }
+                Effect::Note(record) if self.failed => drop(record),
+                Effect::Note(record) => self.records.push(record),
                 Effect::Send { to, message, .. } => self.send(&to, &message),
                 Effect::SetTimer(timer, at) => {
                     self.timers_set += 1;
@@ -279,11 +291,11 @@ impl<E: Env, D: Doorway> Driver<E, D> {
         }
     }
 
-    /// Starts the next commit if there is something to write and none is under way. Once a write
+    /// Starts the next commit if something waits for one and none is under way. Once a write
     /// has failed nothing is written any more, so nothing that waits for the disk ever leaves.
     fn commit(&mut self) {
-        if self.committing.is_none() && !self.records.is_empty() && !self.failed {
-            self.committing = Some(self.newest);
+        if self.committing.is_none() && self.urgent && !self.failed {
+            (self.committing, self.urgent) = (Some(self.newest), false);
             self.env.commit(std::mem::take(&mut self.records));
         }
     }

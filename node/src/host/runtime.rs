@@ -195,7 +195,11 @@ async fn receive(socket: Arc<UdpSocket>, inbox: mpsc::Sender<Arrival>) {
 }
 
 /// Works for the store until the node is gone.
-fn serve_store(mut store: Store, jobs: &std::sync::mpsc::Receiver<Job>, inbox: &mpsc::Sender<Arrival>) {
+fn serve_store(
+    mut store: Store,
+    jobs: &std::sync::mpsc::Receiver<Job>,
+    inbox: &mpsc::Sender<Arrival>,
+) {
     while let Ok(job) = jobs.recv() {
         let answer = match job {
             Job::Commit(records) => {
@@ -221,7 +225,8 @@ fn serve_store(mut store: Store, jobs: &std::sync::mpsc::Receiver<Job>, inbox: &
 
 /// Starts a node on the current tokio runtime.
 pub async fn start(setup: Setup) -> Result<Handle, StartError> {
-    let Setup { committee, me, keys, socket, peers, mut store, restored, observer, deliver } = setup;
+    let Setup { committee, me, keys, socket, peers, mut store, restored, observer, deliver } =
+        setup;
     socket.set_nonblocking(true)?;
     let socket = Arc::new(UdpSocket::from_std(socket)?);
     let wall = unix_time();

@@ -99,7 +99,13 @@ impl Program {
         let keys = setup::keys(&self.plan, self.seed, me.0);
         let link = Link::new(&self.committee, me, keys.datagram(), boot);
         let link = link.expect("genesis keys are valid");
-        let env = SimEnv::new(port, store, self.recorder.clone(), self.workload.clone());
+        let env = SimEnv::new(
+            port,
+            store,
+            self.recorder.clone(),
+            self.workload.clone(),
+            self.plan.cpu.clone(),
+        );
         Driver::new(env, node, me, self.committee, keys, link, first).run().await;
     }
 }

@@ -8,6 +8,7 @@ use crate::measure::Measure;
 use crate::oracles::history::History;
 use crate::oracles::{Context, Fact, Findings, Oracle, Scene, Violation};
 use crate::trace::fingerprint::Fingerprint;
+use crate::trace::text;
 use crate::world::observe::{Cause, Fingerprinter, NodeEvent, Observer};
 use alpenglow_node::host::net::Refused;
 use alpenglow_node::host::store::StoreError;
@@ -17,7 +18,6 @@ use alpenglow_node::protocol::types::{BlockId, NodeId};
 use alpenglow_node::protocol::vote::Vote;
 use alpenglow_node::protocol::wire::Message;
 use bytes::Bytes;
-use crate::trace::text;
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::sync::{Arc, Mutex};
@@ -222,6 +222,7 @@ impl Observer<Packet> for Recorder {
             NodeEvent::Paused => self.fact(node, Fact::Paused(true)),
             NodeEvent::Resumed => self.fact(node, Fact::Paused(false)),
             NodeEvent::Exited
+            | NodeEvent::Freed
             | NodeEvent::Woke
             | NodeEvent::Flushed { .. }
             | NodeEvent::Command(_) => {}

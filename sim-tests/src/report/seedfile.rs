@@ -83,7 +83,9 @@ pub enum SeedFileError {
         error: std::io::Error,
     },
     /// Not a seed file.
-    #[error("{path}: {message}\nremedy: seed files are written by failing runs; do not write them by hand")]
+    #[error(
+        "{path}: {message}\nremedy: seed files are written by failing runs; do not write them by hand"
+    )]
     Parse {
         /// The file.
         path: PathBuf,
