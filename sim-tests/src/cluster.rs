@@ -20,9 +20,9 @@ use crate::world::observe::Stats;
 use crate::world::{Panicked, Stop, World};
 use alpenglow_node::crypto::memo;
 use alpenglow_node::host::driver::Doorway;
-use alpenglow_node::protocol::Protocol;
 use alpenglow_node::protocol::committee::Committee;
 use alpenglow_node::protocol::types::NodeId;
+use alpenglow_node::protocol::{Protocol, Restored};
 use datagram::Packet;
 use faults::{Faults, Lifecycle};
 use recorder::Recorder;
@@ -33,6 +33,9 @@ const SECOND: u64 = 1_000_000_000;
 /// Makes what runs on a node out of the honest protocol: itself, or something around it.
 pub type Wrap = Arc<dyn Fn(NodeId, Protocol) -> Box<dyn Doorway> + Send + Sync>;
 
+/// Changes what a node finds in its store when it starts, for nodes that are wrong on purpose.
+pub type Tamper = Arc<dyn Fn(NodeId, &mut Restored) + Send + Sync>;
+
 /// How to run, besides what.
 #[derive(Clone)]
 pub struct Options {
@@ -40,6 +43,10 @@ pub struct Options {
     pub memo: bool,
     /// What runs on each node.
     pub wrap: Option<Wrap>,
+    /// What nodes find in their stores.
+    pub tamper: Option<Tamper>,
+    /// The committee that nodes believe in, instead of the true one.
+    pub believed: Option<Arc<Committee>>,
     /// Called once per virtual second with (now, end) in nanoseconds.
     pub progress: Option<Arc<dyn Fn(u64, u64) + Send + Sync>>,
     /// Oracles watch.
@@ -50,7 +57,15 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Options {
-        Options { memo: true, wrap: None, progress: None, oracles: true, trace: None }
+        Options {
+            memo: true,
+            wrap: None,
+            tamper: None,
+            believed: None,
+            progress: None,
+            oracles: true,
+            trace: None,
+        }
     }
 }
 
@@ -162,10 +177,11 @@ impl Run {
         let program = node::Program {
             plan: plan.clone(),
             seed,
-            committee: committee.clone(),
+            committee: options.believed.clone().unwrap_or_else(|| committee.clone()),
             recorder: recorder.clone(),
             workload: workload.clone(),
             wrap: options.wrap.clone(),
+            tamper: options.tamper.clone(),
         };
         world.set_program(move |port| program.clone().run(port));
         Run { plan, committee, options, world, recorder, workload, points: Vec::new() }

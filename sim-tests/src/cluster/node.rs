@@ -4,7 +4,7 @@ use super::datagram::Packet;
 use super::env::SimEnv;
 use super::memory::MemoryDisk;
 use super::recorder::Recorder;
-use super::{Wrap, setup};
+use super::{Tamper, Wrap, setup};
 use crate::plan::Concrete;
 use crate::workload::Workload;
 use crate::world::{Arrival, Port, WALL_START_NS, World};
@@ -37,6 +37,8 @@ pub struct Program {
     pub workload: Arc<Workload>,
     /// What runs around the protocol.
     pub wrap: Option<Wrap>,
+    /// What happens to what it finds in its store.
+    pub tamper: Option<Tamper>,
 }
 
 fn identity(committee: &Committee, node: usize) -> Identity {
@@ -72,7 +74,10 @@ impl Program {
     pub async fn run(self, mut port: Port<Packet>) {
         let me = NodeId(port.node() as u16);
         let opened = Store::open(port.disk(), &identity(&self.committee, me.index()), CACHE_BYTES);
-        let (mut store, restored) = opened.expect("a simulated disk keeps what was durable");
+        let (mut store, mut restored) = opened.expect("a simulated disk keeps what was durable");
+        if let Some(tamper) = &self.tamper {
+            tamper(me, &mut restored);
+        }
         // The boot number must be durable before the first datagram leaves (1.2).
         let wall = port.wall_ns();
         let boot = store.next_boot(wall / SECOND).expect("the disk takes a boot number");
