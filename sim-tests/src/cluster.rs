@@ -26,6 +26,7 @@ use alpenglow_node::protocol::{Protocol, Restored};
 use datagram::Packet;
 use faults::{Faults, Lifecycle};
 use recorder::Recorder;
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 const SECOND: u64 = 1_000_000_000;
@@ -45,6 +46,8 @@ pub struct Options {
     pub wrap: Option<Wrap>,
     /// What nodes find in their stores.
     pub tamper: Option<Tamper>,
+    /// Identities that are byzantine at any time of the run: oracles do not judge them.
+    pub byzantine: BTreeSet<NodeId>,
     /// The committee that nodes believe in, instead of the true one.
     pub believed: Option<Arc<Committee>>,
     /// Called once per virtual second with (now, end) in nanoseconds.
@@ -61,6 +64,7 @@ impl Default for Options {
             memo: true,
             wrap: None,
             tamper: None,
+            byzantine: BTreeSet::new(),
             believed: None,
             progress: None,
             oracles: true,
@@ -106,7 +110,7 @@ pub fn run(plan: &Concrete, seed: u64, options: Options) -> Outcome {
     let scene = Scene {
         stakes: plan.nodes.iter().map(|node| node.stake).collect(),
         total: plan.total_stake(),
-        correct: vec![true; plan.nodes.len()],
+        correct: committee.nodes().map(|node| !options.byzantine.contains(&node)).collect(),
         params: setup::params(plan),
         genesis: committee.genesis_block(),
         committee: committee.clone(),

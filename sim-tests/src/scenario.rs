@@ -17,6 +17,7 @@ use crate::plan::{Concrete, Plan};
 use crate::report::json::Slots;
 use crate::runner::expectations_missed;
 use alpenglow_node::protocol::committee::Committee;
+use alpenglow_node::protocol::types::NodeId;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -76,6 +77,12 @@ impl Scenario {
         self
     }
 
+    /// This identity lies: oracles do not judge it.
+    pub fn byzantine(mut self, node: u16) -> Scenario {
+        self.options.byzantine.insert(NodeId(node));
+        self
+    }
+
     /// Nodes believe in another committee than the true one, which `change` makes of the plan.
     pub fn believe(mut self, change: impl FnOnce(&mut Concrete)) -> Scenario {
         let mut plan = self.expand();
@@ -123,6 +130,13 @@ impl Run {
         let earliest: Vec<_> =
             violations.iter().filter(|v| v.at_ns == first.at_ns).map(|v| v.oracle).collect();
         assert!(earliest.contains(&oracle), "{}: {}", self.name(), list(&violations));
+    }
+
+    /// Fails the test unless this oracle found something.
+    pub fn is_seen_by(&self, oracle: &str) {
+        let violations = self.outcome.violations();
+        let seen = violations.iter().any(|violation| violation.oracle == oracle);
+        assert!(seen, "{}: {oracle} found nothing{}", self.name(), list(&violations));
     }
 
     /// How slots ended.
