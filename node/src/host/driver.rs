@@ -130,6 +130,10 @@ pub struct Driver<E, D> {
     failed: bool,
     /// Effects that wait for their token.
     held: BTreeMap<Token, Vec<Effect>>,
+    /// Inputs that the effects of this moment bring about; empty between two arrivals.
+    inputs: VecDeque<Input>,
+    /// Reused, so that a datagram costs no allocation here.
+    effects: Vec<Effect>,
 }
 
 impl<E: Env, D: Doorway> Driver<E, D> {
@@ -159,10 +163,11 @@ impl<E: Env, D: Doorway> Driver<E, D> {
             committing: None,
             failed: false,
             held: BTreeMap::new(),
+            inputs: VecDeque::new(),
+            effects: first,
         };
-        let now = driver.env.now();
-        let inputs = driver.carry_out(first);
-        driver.work_off(now, inputs);
+        driver.carry_out();
+        driver.work_off(driver.env.now());
         driver.commit();
         driver
     }
@@ -179,13 +184,15 @@ impl<E: Env, D: Doorway> Driver<E, D> {
                     return;
                 }
                 if let Some(input) = self.receive(arrival) {
-                    self.work_off(now, VecDeque::from([input]));
+                    self.inputs.push_back(input);
+                    self.work_off(now);
                 }
             }
             // After the arrivals: on a tie a block comes before its timeout (7.3).
             while let Some(entry) = self.timers.first_entry().filter(|e| e.key().0 <= now) {
                 let timer = entry.remove();
-                self.work_off(now, VecDeque::from([Input::Timer(timer)]));
+                self.inputs.push_back(Input::Timer(timer));
+                self.work_off(now);
             }
             self.commit();
         }
@@ -226,25 +233,25 @@ impl<E: Env, D: Doorway> Driver<E, D> {
     }
 
     /// Steps through the inputs and what they bring about, until nothing is left.
-    fn work_off(&mut self, now: Time, mut inputs: VecDeque<Input>) {
-        let mut effects = Vec::new();
-        while let Some(input) = inputs.pop_front() {
+    fn work_off(&mut self, now: Time) {
+        while let Some(input) = self.inputs.pop_front() {
             if let Input::Persisted(token) = input {
                 // What waited for the disk leaves before anything that follows from it.
                 let later = self.held.split_off(&Token(token.0 + 1));
                 for released in std::mem::replace(&mut self.held, later).into_values() {
-                    inputs.extend(self.carry_out(released));
+                    self.effects.extend(released);
                 }
+                self.carry_out();
             }
-            self.node.step(now, input, &mut effects);
-            inputs.extend(self.carry_out(std::mem::take(&mut effects)));
+            self.node.step(now, input, &mut self.effects);
+            self.carry_out();
         }
     }
 
-    /// Carries out effects in order. Returns what is fed back at once.
-    fn carry_out(&mut self, effects: Vec<Effect>) -> VecDeque<Input> {
-        let mut inputs = VecDeque::new();
-        for effect in effects {
+    /// Carries out the effects in order. What they feed back joins the inputs.
+    fn carry_out(&mut self) {
+        let mut effects = std::mem::take(&mut self.effects);
+        for effect in effects.drain(..) {
             let after = match &effect {
                 Effect::Send { after, .. } | Effect::Observe { after, .. } => *after,
                 Effect::Deliver { after, .. } => Some(*after),
@@ -257,7 +264,7 @@ impl<E: Env, D: Doorway> Driver<E, D> {
             match effect {
                 Effect::Sign { token, object } => {
                     let signed = self.keys.sign(&self.committee, self.me, object);
-                    inputs.push_back(Input::Signed { token, signed });
+                    self.inputs.push_back(Input::Signed { token, signed });
                 }
                 Effect::Persist { .. } if self.failed => {}
                 Effect::Persist { token, records } => {
@@ -278,7 +285,7 @@ impl<E: Env, D: Doorway> Driver<E, D> {
                 Effect::Observe { event, .. } => self.env.observe(event),
             }
         }
-        inputs
+        self.effects = effects;
     }
 
     fn send(&mut self, to: &Recipients, message: &Message) {
