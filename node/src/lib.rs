@@ -16,4 +16,6 @@ compile_error!(
 );
 
 pub mod crypto;
+#[cfg(feature = "host")]
+pub mod host;
 pub mod protocol;
