@@ -1,6 +1,8 @@
 //! Round trips, pruning and boots.
 
+mod crash;
 mod damage;
+mod rot;
 mod world;
 
 use super::*;
