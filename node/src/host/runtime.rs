@@ -39,6 +39,9 @@ const INBOX: usize = 16_384;
 /// Arrivals handled in one go.
 const BATCH: usize = 256;
 
+/// Gets every block of the chain in order, with the transactions that are executed.
+pub type Executor = Box<dyn FnMut(&Block, &[TransactionId]) + Send>;
+
 /// What a node is started with.
 pub struct Setup {
     /// The validator set.
@@ -58,7 +61,7 @@ pub struct Setup {
     /// Hears every observation of the node.
     pub observer: Box<dyn FnMut(&Event) + Send>,
     /// Gets every block of the chain in order, with the transactions that are executed.
-    pub deliver: Box<dyn FnMut(&Block, &[TransactionId]) + Send>,
+    pub deliver: Executor,
 }
 
 /// Why a node does not start.
@@ -113,7 +116,7 @@ struct RealEnv {
     now: Time,
     buffer: Vec<u8>,
     observer: Box<dyn FnMut(&Event) + Send>,
-    deliver: Box<dyn FnMut(&Block, &[TransactionId]) + Send>,
+    deliver: Executor,
 }
 
 fn unix_time() -> Duration {

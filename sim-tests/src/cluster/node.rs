@@ -19,7 +19,7 @@ use alpenglow_node::protocol::{Effect, Protocol};
 use std::sync::{Arc, Mutex};
 
 /// Cache of a simulated node's database.
-const CACHE_BYTES: usize = 1 << 20;
+const CACHE_BYTES: usize = 2 << 20;
 const SECOND: u64 = 1_000_000_000;
 
 /// Everything that a node needs besides its machine.
