@@ -110,6 +110,9 @@ pub enum Effect {
         /// What to write, in order.
         records: Vec<Record>,
     },
+    /// Write this with the next commit, whenever that is: it is useful after a restart, and nothing
+    /// waits for it. What is noted before a [`Effect::Persist`] is durable when that is.
+    Note(Record),
     /// Send to one or many peers.
     Send {
         /// Whom.

@@ -1,5 +1,6 @@
 //! The product's node on real sockets and a real file: four of them in one process.
 #![cfg(not(feature = "sim"))]
+#![expect(clippy::disallowed_methods, reason = "real time passes on real sockets")]
 
 use alpenglow_node::crypto::{Hash, Scheme};
 use alpenglow_node::host::keys::Keys;

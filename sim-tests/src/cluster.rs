@@ -18,20 +18,24 @@ use crate::plan::{Budget, Concrete, Edge, Effect, Nanos};
 use crate::workload::Workload;
 use crate::world::observe::Stats;
 use crate::world::{Panicked, Stop, World};
-use alpenglow_node::host::driver::Doorway;
 use alpenglow_node::crypto::memo;
-use alpenglow_node::protocol::Protocol;
+use alpenglow_node::host::driver::Doorway;
 use alpenglow_node::protocol::committee::Committee;
 use alpenglow_node::protocol::types::NodeId;
+use alpenglow_node::protocol::{Protocol, Restored};
 use datagram::Packet;
 use faults::{Faults, Lifecycle};
 use recorder::Recorder;
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 const SECOND: u64 = 1_000_000_000;
 
 /// Makes what runs on a node out of the honest protocol: itself, or something around it.
 pub type Wrap = Arc<dyn Fn(NodeId, Protocol) -> Box<dyn Doorway> + Send + Sync>;
+
+/// Changes what a node finds in its store when it starts, for nodes that are wrong on purpose.
+pub type Tamper = Arc<dyn Fn(NodeId, &mut Restored) + Send + Sync>;
 
 /// How to run, besides what.
 #[derive(Clone)]
@@ -40,6 +44,12 @@ pub struct Options {
     pub memo: bool,
     /// What runs on each node.
     pub wrap: Option<Wrap>,
+    /// What nodes find in their stores.
+    pub tamper: Option<Tamper>,
+    /// Identities that are byzantine at any time of the run: oracles do not judge them.
+    pub byzantine: BTreeSet<NodeId>,
+    /// The committee that nodes believe in, instead of the true one.
+    pub believed: Option<Arc<Committee>>,
     /// Called once per virtual second with (now, end) in nanoseconds.
     pub progress: Option<Arc<dyn Fn(u64, u64) + Send + Sync>>,
     /// Oracles watch.
@@ -50,7 +60,16 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Options {
-        Options { memo: true, wrap: None, progress: None, oracles: true, trace: None }
+        Options {
+            memo: true,
+            wrap: None,
+            tamper: None,
+            byzantine: BTreeSet::new(),
+            believed: None,
+            progress: None,
+            oracles: true,
+            trace: None,
+        }
     }
 }
 
@@ -91,7 +110,7 @@ pub fn run(plan: &Concrete, seed: u64, options: Options) -> Outcome {
     let scene = Scene {
         stakes: plan.nodes.iter().map(|node| node.stake).collect(),
         total: plan.total_stake(),
-        correct: vec![true; plan.nodes.len()],
+        correct: committee.nodes().map(|node| !options.byzantine.contains(&node)).collect(),
         params: setup::params(plan),
         genesis: committee.genesis_block(),
         committee: committee.clone(),
@@ -162,10 +181,11 @@ impl Run {
         let program = node::Program {
             plan: plan.clone(),
             seed,
-            committee: committee.clone(),
+            committee: options.believed.clone().unwrap_or_else(|| committee.clone()),
             recorder: recorder.clone(),
             workload: workload.clone(),
             wrap: options.wrap.clone(),
+            tamper: options.tamper.clone(),
         };
         world.set_program(move |port| program.clone().run(port));
         Run { plan, committee, options, world, recorder, workload, points: Vec::new() }

@@ -19,6 +19,8 @@ pub mod plan;
 pub mod report;
 #[cfg(feature = "sim")]
 pub mod runner;
+#[cfg(feature = "sim")]
+pub mod scenario;
 pub mod testing;
 pub mod trace;
 #[cfg(feature = "sim")]

@@ -121,8 +121,7 @@ fn replay(path: &Path, json: Option<&Path>) -> anyhow::Result<u8> {
     let mut report = job.run();
     if report.commit == file.found.commit && report.fingerprint != file.found.fingerprint {
         report.verdict = Verdict::Nondeterminism;
-        let missed =
-            format!("at this commit the fingerprint was {}", file.found.fingerprint);
+        let missed = format!("at this commit the fingerprint was {}", file.found.fingerprint);
         report.expectations_missed.push(missed);
     }
     print_report(&report, &replay, json)?;

@@ -104,7 +104,12 @@ impl Measure {
             expired: 0,
             lost: 0,
             probes: BTreeMap::new(),
-            recoveries: scene.budget.recoveries(&scene.plan).into_iter().map(Recovered::of).collect(),
+            recoveries: scene
+                .budget
+                .recoveries(&scene.plan)
+                .into_iter()
+                .map(Recovered::of)
+                .collect(),
             rejected: BTreeMap::new(),
             left: BTreeMap::new(),
             seen: BTreeSet::new(),
@@ -232,7 +237,8 @@ impl Measure {
                 self.lost += (0..longer).filter(differs).count() as u64;
             }
             None => {
-                let passed = self.tips.iter().zip(&cx.scene.correct).filter(|(t, c)| **c && **t > slot);
+                let passed =
+                    self.tips.iter().zip(&cx.scene.correct).filter(|(t, c)| **c && **t > slot);
                 self.lost += (passed.count() * transactions.len()) as u64;
                 self.chain.insert(slot, transactions.clone());
                 self.finalized += transactions.len() as u64;

@@ -108,7 +108,13 @@ impl Findings {
         nodes: &[NodeId],
         detail: String,
     ) {
-        self.violations.push(Violation { oracle, at_ns: cx.at_ns, slot, nodes: nodes.to_vec(), detail });
+        self.violations.push(Violation {
+            oracle,
+            at_ns: cx.at_ns,
+            slot,
+            nodes: nodes.to_vec(),
+            detail,
+        });
     }
 
     /// States the bound of the recovery with this number, in nanoseconds from its heal.

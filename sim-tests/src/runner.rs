@@ -3,7 +3,7 @@
 use crate::cluster::{self, Options, Outcome};
 use crate::measure::Measure;
 use crate::oracles::Violation;
-use crate::plan::{Concrete, percent};
+use crate::plan::{Concrete, RecoveryGate, percent};
 use crate::report::json::{self, Distribution, RunReport, Slots};
 use crate::report::seedfile::{Expectation, Expected, Found, SEED_FORMAT, Seed, SeedFile};
 use crate::report::verdict::Verdict;
@@ -162,13 +162,12 @@ fn probes(measure: &Measure) -> std::collections::BTreeMap<String, u64> {
 }
 
 /// Gates of the plan that were missed, in words.
-fn expectations_missed(plan: &Concrete, measure: &Measure, virtual_ns: u64) -> Vec<String> {
+pub fn expectations_missed(plan: &Concrete, measure: &Measure, virtual_ns: u64) -> Vec<String> {
     let mut missed = Vec::new();
     let expect = &plan.expect;
     let finalized = Slots::of(measure).finalized();
     let possible = virtual_ns / plan.params.delta_block.0.max(1);
-    if u128::from(finalized) * 1_000_000_000
-        < u128::from(possible) * u128::from(expect.progress.0)
+    if u128::from(finalized) * 1_000_000_000 < u128::from(possible) * u128::from(expect.progress.0)
     {
         missed.push(format!(
             "{finalized} slots are finalized of {possible}, {} but {} is expected",
@@ -176,10 +175,25 @@ fn expectations_missed(plan: &Concrete, measure: &Measure, virtual_ns: u64) -> V
             expect.progress
         ));
     }
-    let gates = [
-        ("median", expect.finalization_p50, 50),
-        ("99th percentile", expect.finalization_p99, 99),
-    ];
+    for recovery in &measure.recoveries {
+        let first = recovery.first.map(|(_, at)| at - recovery.healed_at_ns);
+        let caught_up = recovery.caught_up_ns.map(|at| at - recovery.healed_at_ns);
+        let owed = recovery.bound_ns.is_some();
+        if let Some(RecoveryGate::Within(gate)) = expect.recovery
+            && owed
+            && first.is_none_or(|first| first > gate.0)
+        {
+            missed.push(format!("no new finalization within {gate} after {}", recovery.label));
+        }
+        if let Some(gate) = expect.caught_up
+            && owed
+            && caught_up.is_none_or(|caught_up| caught_up > gate.0)
+        {
+            missed.push(format!("not caught up within {gate} after {}", recovery.label));
+        }
+    }
+    let gates =
+        [("median", expect.finalization_p50, 50), ("99th percentile", expect.finalization_p99, 99)];
     for (name, gate, rank) in gates {
         let measured = crate::measure::percentile(&measure.finalization_ns, rank);
         if let (Some(gate), Some(measured)) = (gate, measured)

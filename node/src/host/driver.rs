@@ -63,6 +63,9 @@ pub trait Env {
     /// An observation.
     fn observe(&mut self, event: Event);
 
+    /// A signature or proof was checked. Simulated processors take their time for it.
+    fn verified(&mut self) {}
+
     /// A datagram was dropped before anybody could be blamed for it.
     fn refused(&mut self, reason: Refused);
 }
@@ -120,11 +123,17 @@ pub struct Driver<E, D> {
     /// Records for the next commit, up to this token.
     records: Vec<Record>,
     newest: Token,
+    /// Something waits for the next commit.
+    urgent: bool,
     /// The commit under way covers everything up to this token.
     committing: Option<Token>,
     failed: bool,
     /// Effects that wait for their token.
     held: BTreeMap<Token, Vec<Effect>>,
+    /// Inputs that the effects of this moment bring about; empty between two arrivals.
+    inputs: VecDeque<Input>,
+    /// Reused, so that a datagram costs no allocation here.
+    effects: Vec<Effect>,
 }
 
 impl<E: Env, D: Doorway> Driver<E, D> {
@@ -150,13 +159,15 @@ impl<E: Env, D: Doorway> Driver<E, D> {
             durable: Token(0),
             records: Vec::new(),
             newest: Token(0),
+            urgent: false,
             committing: None,
             failed: false,
             held: BTreeMap::new(),
+            inputs: VecDeque::new(),
+            effects: first,
         };
-        let now = driver.env.now();
-        let inputs = driver.carry_out(first);
-        driver.work_off(now, inputs);
+        driver.carry_out();
+        driver.work_off(driver.env.now());
         driver.commit();
         driver
     }
@@ -173,13 +184,15 @@ impl<E: Env, D: Doorway> Driver<E, D> {
                     return;
                 }
                 if let Some(input) = self.receive(arrival) {
-                    self.work_off(now, VecDeque::from([input]));
+                    self.inputs.push_back(input);
+                    self.work_off(now);
                 }
             }
             // After the arrivals: on a tie a block comes before its timeout (7.3).
             while let Some(entry) = self.timers.first_entry().filter(|e| e.key().0 <= now) {
                 let timer = entry.remove();
-                self.work_off(now, VecDeque::from([Input::Timer(timer)]));
+                self.inputs.push_back(Input::Timer(timer));
+                self.work_off(now);
             }
             self.commit();
         }
@@ -209,7 +222,10 @@ impl<E: Env, D: Doorway> Driver<E, D> {
     }
 
     fn message(&mut self, from: NodeId, body: &[u8]) -> Input {
-        let checked = self.node.precheck(from, body).and_then(|claim| self.node.verify(claim));
+        let checked = self.node.precheck(from, body).and_then(|claim| {
+            self.env.verified();
+            self.node.verify(claim)
+        });
         match checked {
             Ok(message) => Input::Message { from, message },
             Err(reason) => Input::Dropped { from, reason },
@@ -217,25 +233,25 @@ impl<E: Env, D: Doorway> Driver<E, D> {
     }
 
     /// Steps through the inputs and what they bring about, until nothing is left.
-    fn work_off(&mut self, now: Time, mut inputs: VecDeque<Input>) {
-        let mut effects = Vec::new();
-        while let Some(input) = inputs.pop_front() {
+    fn work_off(&mut self, now: Time) {
+        while let Some(input) = self.inputs.pop_front() {
             if let Input::Persisted(token) = input {
                 // What waited for the disk leaves before anything that follows from it.
                 let later = self.held.split_off(&Token(token.0 + 1));
                 for released in std::mem::replace(&mut self.held, later).into_values() {
-                    inputs.extend(self.carry_out(released));
+                    self.effects.extend(released);
                 }
+                self.carry_out();
             }
-            self.node.step(now, input, &mut effects);
-            inputs.extend(self.carry_out(std::mem::take(&mut effects)));
+            self.node.step(now, input, &mut self.effects);
+            self.carry_out();
         }
     }
 
-    /// Carries out effects in order. Returns what is fed back at once.
-    fn carry_out(&mut self, effects: Vec<Effect>) -> VecDeque<Input> {
-        let mut inputs = VecDeque::new();
-        for effect in effects {
+    /// Carries out the effects in order. What they feed back joins the inputs.
+    fn carry_out(&mut self) {
+        let mut effects = std::mem::take(&mut self.effects);
+        for effect in effects.drain(..) {
             let after = match &effect {
                 Effect::Send { after, .. } | Effect::Observe { after, .. } => *after,
                 Effect::Deliver { after, .. } => Some(*after),
@@ -248,12 +264,15 @@ impl<E: Env, D: Doorway> Driver<E, D> {
             match effect {
                 Effect::Sign { token, object } => {
                     let signed = self.keys.sign(&self.committee, self.me, object);
-                    inputs.push_back(Input::Signed { token, signed });
+                    self.inputs.push_back(Input::Signed { token, signed });
                 }
+                Effect::Persist { .. } if self.failed => {}
                 Effect::Persist { token, records } => {
                     self.records.extend(records);
-                    self.newest = token;
+                    (self.newest, self.urgent) = (token, true);
                 }
+                Effect::Note(record) if self.failed => drop(record),
+                Effect::Note(record) => self.records.push(record),
                 Effect::Send { to, message, .. } => self.send(&to, &message),
                 Effect::SetTimer(timer, at) => {
                     self.timers_set += 1;
@@ -266,7 +285,7 @@ impl<E: Env, D: Doorway> Driver<E, D> {
                 Effect::Observe { event, .. } => self.env.observe(event),
             }
         }
-        inputs
+        self.effects = effects;
     }
 
     fn send(&mut self, to: &Recipients, message: &Message) {
@@ -279,11 +298,11 @@ impl<E: Env, D: Doorway> Driver<E, D> {
         }
     }
 
-    /// Starts the next commit if there is something to write and none is under way. Once a write
+    /// Starts the next commit if something waits for one and none is under way. Once a write
     /// has failed nothing is written any more, so nothing that waits for the disk ever leaves.
     fn commit(&mut self) {
-        if self.committing.is_none() && !self.records.is_empty() && !self.failed {
-            self.committing = Some(self.newest);
+        if self.committing.is_none() && self.urgent && !self.failed {
+            (self.committing, self.urgent) = (Some(self.newest), false);
             self.env.commit(std::mem::take(&mut self.records));
         }
     }

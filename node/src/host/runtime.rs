@@ -39,6 +39,9 @@ const INBOX: usize = 16_384;
 /// Arrivals handled in one go.
 const BATCH: usize = 256;
 
+/// Gets every block of the chain in order, with the transactions that are executed.
+pub type Executor = Box<dyn FnMut(&Block, &[TransactionId]) + Send>;
+
 /// What a node is started with.
 pub struct Setup {
     /// The validator set.
@@ -58,7 +61,7 @@ pub struct Setup {
     /// Hears every observation of the node.
     pub observer: Box<dyn FnMut(&Event) + Send>,
     /// Gets every block of the chain in order, with the transactions that are executed.
-    pub deliver: Box<dyn FnMut(&Block, &[TransactionId]) + Send>,
+    pub deliver: Executor,
 }
 
 /// Why a node does not start.
@@ -113,7 +116,7 @@ struct RealEnv {
     now: Time,
     buffer: Vec<u8>,
     observer: Box<dyn FnMut(&Event) + Send>,
-    deliver: Box<dyn FnMut(&Block, &[TransactionId]) + Send>,
+    deliver: Executor,
 }
 
 fn unix_time() -> Duration {
@@ -195,7 +198,11 @@ async fn receive(socket: Arc<UdpSocket>, inbox: mpsc::Sender<Arrival>) {
 }
 
 /// Works for the store until the node is gone.
-fn serve_store(mut store: Store, jobs: &std::sync::mpsc::Receiver<Job>, inbox: &mpsc::Sender<Arrival>) {
+fn serve_store(
+    mut store: Store,
+    jobs: &std::sync::mpsc::Receiver<Job>,
+    inbox: &mpsc::Sender<Arrival>,
+) {
     while let Ok(job) = jobs.recv() {
         let answer = match job {
             Job::Commit(records) => {
@@ -221,7 +228,8 @@ fn serve_store(mut store: Store, jobs: &std::sync::mpsc::Receiver<Job>, inbox: &
 
 /// Starts a node on the current tokio runtime.
 pub async fn start(setup: Setup) -> Result<Handle, StartError> {
-    let Setup { committee, me, keys, socket, peers, mut store, restored, observer, deliver } = setup;
+    let Setup { committee, me, keys, socket, peers, mut store, restored, observer, deliver } =
+        setup;
     socket.set_nonblocking(true)?;
     let socket = Arc::new(UdpSocket::from_std(socket)?);
     let wall = unix_time();

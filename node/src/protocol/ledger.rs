@@ -124,7 +124,7 @@ impl Ledger {
             let id = *id;
             if !transaction.is_valid_in(slot) {
                 rule!("transaction.expired");
-            } else if self.delivered.contains_key(&id) {
+            } else if self.slot_of(&id).is_some() {
                 rule!("transaction.duplicate");
             } else {
                 self.delivered.insert(id, slot);

@@ -21,7 +21,7 @@ pub fn relays(committee: &Committee, slot: Slot, slice: u8) -> Vec<NodeId> {
     for node in committee.nodes() {
         let seats = u128::from(committee.stakes().of(node)) * TOTAL_SHREDS as u128;
         relays.extend(std::iter::repeat_n(node, (seats / total) as usize));
-        if seats % total > 0 {
+        if !seats.is_multiple_of(total) {
             rest.push((node, seats % total));
         }
     }

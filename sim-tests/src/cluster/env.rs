@@ -6,13 +6,14 @@
 
 use super::datagram::Packet;
 use super::recorder::Recorder;
+use crate::plan::Cpu;
 use crate::workload::Workload;
 use crate::world::{Arrival as Delivered, Port};
 use alpenglow_node::host::driver::{Arrival, Env};
 use alpenglow_node::host::net::{Datagram, Refused};
 use alpenglow_node::host::store::{Store, StoreError};
 use alpenglow_node::protocol::block::{Block, TransactionId};
-use alpenglow_node::protocol::event::Event;
+use alpenglow_node::protocol::event::{Event, Origin};
 use alpenglow_node::protocol::types::{NodeId, Time};
 use alpenglow_node::protocol::{Query, Record};
 use std::sync::{Arc, Mutex};
@@ -26,6 +27,7 @@ pub struct SimEnv {
     workload: Arc<Workload>,
     inbox: Vec<Delivered<Packet>>,
     tickets: u64,
+    cpu: Cpu,
     /// What the store said at once; reported with the next arrivals.
     ready: Vec<Arrival>,
 }
@@ -37,10 +39,11 @@ impl SimEnv {
         store: Store,
         recorder: Arc<Mutex<Recorder>>,
         workload: Arc<Workload>,
+        cpu: Cpu,
     ) -> SimEnv {
         let node = NodeId(port.node() as u16);
         let (inbox, ready) = (Vec::new(), Vec::new());
-        SimEnv { port, node, store, recorder, workload, inbox, tickets: 0, ready }
+        SimEnv { port, node, store, recorder, workload, inbox, tickets: 0, cpu, ready }
     }
 
     fn record(&self, take: impl FnOnce(&mut Recorder)) {
@@ -65,7 +68,8 @@ impl Env for SimEnv {
                 Delivered::Packet { payload, .. } => arrivals.push(Arrival::Datagram(payload.0)),
                 Delivered::Wake => {}
                 Delivered::Done { result, .. } => {
-                    let result = result.map_err(|fault| StoreError::from(std::io::Error::from(fault)));
+                    let result =
+                        result.map_err(|fault| StoreError::from(std::io::Error::from(fault)));
                     arrivals.push(Arrival::Committed(result));
                 }
                 Delivered::Command(index) => {
@@ -108,7 +112,14 @@ impl Env for SimEnv {
         self.workload.on_delivered(block.id().slot);
     }
 
+    fn verified(&mut self) {
+        self.port.work(self.cpu.verify.0);
+    }
+
     fn observe(&mut self, event: Event) {
+        if let Event::BlockStored { origin: Origin::Rotor | Origin::Repair, slices, .. } = event {
+            self.port.work(self.cpu.decode.0 * u64::from(slices));
+        }
         self.record(|recorder| recorder.event(self.node, &event));
     }
 

@@ -4,7 +4,7 @@ use super::datagram::Packet;
 use super::env::SimEnv;
 use super::memory::MemoryDisk;
 use super::recorder::Recorder;
-use super::{Wrap, setup};
+use super::{Tamper, Wrap, setup};
 use crate::plan::Concrete;
 use crate::workload::Workload;
 use crate::world::{Arrival, Port, WALL_START_NS, World};
@@ -19,7 +19,7 @@ use alpenglow_node::protocol::{Effect, Protocol};
 use std::sync::{Arc, Mutex};
 
 /// Cache of a simulated node's database.
-const CACHE_BYTES: usize = 1 << 20;
+const CACHE_BYTES: usize = 2 << 20;
 const SECOND: u64 = 1_000_000_000;
 
 /// Everything that a node needs besides its machine.
@@ -37,6 +37,8 @@ pub struct Program {
     pub workload: Arc<Workload>,
     /// What runs around the protocol.
     pub wrap: Option<Wrap>,
+    /// What happens to what it finds in its store.
+    pub tamper: Option<Tamper>,
 }
 
 fn identity(committee: &Committee, node: usize) -> Identity {
@@ -72,7 +74,10 @@ impl Program {
     pub async fn run(self, mut port: Port<Packet>) {
         let me = NodeId(port.node() as u16);
         let opened = Store::open(port.disk(), &identity(&self.committee, me.index()), CACHE_BYTES);
-        let (mut store, restored) = opened.expect("a simulated disk keeps what was durable");
+        let (mut store, mut restored) = opened.expect("a simulated disk keeps what was durable");
+        if let Some(tamper) = &self.tamper {
+            tamper(me, &mut restored);
+        }
         // The boot number must be durable before the first datagram leaves (1.2).
         let wall = port.wall_ns();
         let boot = store.next_boot(wall / SECOND).expect("the disk takes a boot number");
@@ -99,7 +104,13 @@ impl Program {
         let keys = setup::keys(&self.plan, self.seed, me.0);
         let link = Link::new(&self.committee, me, keys.datagram(), boot);
         let link = link.expect("genesis keys are valid");
-        let env = SimEnv::new(port, store, self.recorder.clone(), self.workload.clone());
+        let env = SimEnv::new(
+            port,
+            store,
+            self.recorder.clone(),
+            self.workload.clone(),
+            self.plan.cpu.clone(),
+        );
         Driver::new(env, node, me, self.committee, keys, link, first).run().await;
     }
 }

@@ -8,6 +8,7 @@ use crate::measure::Measure;
 use crate::oracles::history::History;
 use crate::oracles::{Context, Fact, Findings, Oracle, Scene, Violation};
 use crate::trace::fingerprint::Fingerprint;
+use crate::trace::text;
 use crate::world::observe::{Cause, Fingerprinter, NodeEvent, Observer};
 use alpenglow_node::host::net::Refused;
 use alpenglow_node::host::store::StoreError;
@@ -17,7 +18,6 @@ use alpenglow_node::protocol::types::{BlockId, NodeId};
 use alpenglow_node::protocol::vote::Vote;
 use alpenglow_node::protocol::wire::Message;
 use bytes::Bytes;
-use crate::trace::text;
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::sync::{Arc, Mutex};
@@ -41,6 +41,9 @@ pub struct Recorder {
     pub violations: Vec<Violation>,
     /// Datagrams dropped before anybody could be blamed, by reason.
     pub refused: BTreeMap<&'static str, u64>,
+    /// The fingerprint of what was decided and when: votes, finalizations, deliveries. Equal for
+    /// runs that differ in signatures only.
+    pub decisions: Fingerprint,
     print: Fingerprinter<Packet>,
     oracles: Vec<Box<dyn Oracle + Send>>,
     findings: Findings,
@@ -61,6 +64,7 @@ impl Recorder {
             measure: Measure::new(&scene),
             violations: Vec::new(),
             refused: BTreeMap::new(),
+            decisions: print.clone(),
             print: Fingerprinter::new(print, digest),
             oracles,
             findings: Findings::default(),
@@ -93,6 +97,9 @@ impl Recorder {
         borsh::to_writer(&mut self.scratch, event).expect("writing to memory does not fail");
         let print = &mut self.print.fingerprint;
         print.event_bytes(self.now_ns, node.index(), KIND_EVENT, &self.scratch);
+        if matches!(event, Event::VoteCast(_) | Event::Finalized(..) | Event::Delivered { .. }) {
+            self.decisions.event_bytes(self.now_ns, node.index(), KIND_EVENT, &self.scratch);
+        }
         self.fact(node, Fact::Event(event));
     }
 
@@ -222,6 +229,7 @@ impl Observer<Packet> for Recorder {
             NodeEvent::Paused => self.fact(node, Fact::Paused(true)),
             NodeEvent::Resumed => self.fact(node, Fact::Paused(false)),
             NodeEvent::Exited
+            | NodeEvent::Freed
             | NodeEvent::Woke
             | NodeEvent::Flushed { .. }
             | NodeEvent::Command(_) => {}

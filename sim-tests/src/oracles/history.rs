@@ -144,12 +144,7 @@ impl History {
 }
 
 impl NodeHistory {
-    fn take_event(
-        &mut self,
-        at_ns: u64,
-        event: &Event,
-        parents: &mut BTreeMap<BlockId, BlockId>,
-    ) {
+    fn take_event(&mut self, at_ns: u64, event: &Event, parents: &mut BTreeMap<BlockId, BlockId>) {
         match event {
             Event::VoteCast(vote) => {
                 self.cast.push((at_ns, *vote));

@@ -53,7 +53,7 @@ impl SlotsResolve {
                 let me = cx.history.of(*node);
                 !me.is_skipped(slot)
                     && me.certified_in(slot).is_empty()
-                    && !me.highest.is_some_and(|block| block.slot >= slot)
+                    && me.highest.is_none_or(|block| block.slot < slot)
             };
             let left: Vec<NodeId> = scope.into_iter().filter(unresolved).collect();
             if !left.is_empty() {

@@ -55,7 +55,7 @@ impl GoodWindows {
         }
         let open = |node: &NodeId| {
             let me = cx.history.of(*node);
-            !me.decided.contains_key(&slot) && !me.highest.is_some_and(|b| b.slot >= slot)
+            !me.decided.contains_key(&slot) && me.highest.is_none_or(|b| b.slot < slot)
         };
         let left: Vec<NodeId> = scope.into_iter().filter(open).collect();
         if !left.is_empty() {

@@ -80,7 +80,14 @@ impl RecoveryBound {
     }
 
     /// The bound after `heal_ns`, if W* is `base` (known only from G1 on).
-    fn bound(&self, cx: &Context<'_>, heal_ns: u64, lost: bool, base: Window, stall: Stall) -> Option<u64> {
+    fn bound(
+        &self,
+        cx: &Context<'_>,
+        heal_ns: u64,
+        lost: bool,
+        base: Window,
+        stall: Stall,
+    ) -> Option<u64> {
         let b = &self.bounds;
         let scope: Vec<NodeId> = self.uptime().since(heal_ns.max(1)).collect();
         let scope: Vec<NodeId> =
@@ -88,9 +95,7 @@ impl RecoveryBound {
         let j = (1..=MOST_WINDOWS).find(|j| {
             let window = Window(base.0 + j);
             scope.contains(&cx.scene.committee.leader(window))
-                && window.slots().all(|slot| {
-                    self.windows.rotor_succeeds(cx.scene, slot, 2, &scope)
-                })
+                && window.slots().all(|slot| self.windows.rotor_succeeds(cx.scene, slot, 2, &scope))
         })?;
         let resend = if lost { b.resend() } else { 0 };
         let windows: u64 = (0..j)
@@ -114,7 +119,8 @@ impl RecoveryBound {
             let lost = watch.recovery.messages_lost;
             let stall = Stall::new(&self.bounds, watch.before, watch.last_ns, heal_ns, lost);
             let bound = self.bound(cx, heal_ns, lost, self.highest_ready, stall);
-            let known_from = heal_ns + if lost { self.bounds.resend() } else { 0 } + self.bounds.delta;
+            let known_from =
+                heal_ns + if lost { self.bounds.resend() } else { 0 } + self.bounds.delta;
             let watch = &mut self.watches[index];
             // W* can only grow until G1; after that it stands.
             if cx.at_ns <= known_from || watch.bound_ns.is_none() {

@@ -236,10 +236,15 @@ fn over_budget(world: &Concrete, reason: &Reason, what: String) -> Defect {
     }
 }
 
-/// The processing time a node may need: three syncs, two inputs, the delivery grid and a
+/// Syncs of one durable write: the database makes its commit, and then its commit's own record,
+/// durable (a damaged newest record must not bring back an older state unnoticed).
+const SYNCS_PER_WRITE: u64 = 2;
+
+/// The processing time a node may need: three durable writes, two inputs, the delivery grid and a
 /// millisecond, stretched by the worst clock.
 fn slack(world: &Concrete, sync: Nanos) -> Nanos {
     let sync = sync.0.saturating_add(world.disk.sync_jitter.of(sync.0));
+    let sync = sync.saturating_mul(SYNCS_PER_WRITE);
     let input = world.cpu.verify.0.max(world.cpu.decode.0);
     let time = 3 * u128::from(sync) + 2 * u128::from(input) + u128::from(world.network.grid.0);
     let time = time + u128::from(Nanos::from_millis(1).0);

@@ -41,9 +41,7 @@ pub fn print(json: Option<&Path>) -> anyhow::Result<()> {
         Err(error) => Entry { path, about: format!("unusable: {error}"), expect: None },
     };
     let seed = |path: PathBuf| match SeedFile::load(&path) {
-        Ok(file) => {
-            Entry { path, about: one_line(&file.story), expect: Some(file.expect.verdict) }
-        }
+        Ok(file) => Entry { path, about: one_line(&file.story), expect: Some(file.expect.verdict) },
         Err(error) => Entry { path, about: format!("unusable: {error}"), expect: None },
     };
     let listing = Listing {

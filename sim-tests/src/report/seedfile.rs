@@ -83,7 +83,9 @@ pub enum SeedFileError {
         error: std::io::Error,
     },
     /// Not a seed file.
-    #[error("{path}: {message}\nremedy: seed files are written by failing runs; do not write them by hand")]
+    #[error(
+        "{path}: {message}\nremedy: seed files are written by failing runs; do not write them by hand"
+    )]
     Parse {
         /// The file.
         path: PathBuf,
@@ -104,7 +106,7 @@ pub enum SeedFileError {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
-        error: PlanError,
+        error: Box<PlanError>,
     },
 }
 
@@ -127,7 +129,7 @@ impl SeedFile {
         let file: SeedFile = toml::from_str(&text).map_err(parse)?;
         // The world is checked by the same rules as any other.
         Concrete::parse(&path.display().to_string(), &file.plan.to_toml())
-            .map_err(|error| SeedFileError::Plan { path: at(), error })?;
+            .map_err(|error| SeedFileError::Plan { path: at(), error: Box::new(error) })?;
         Ok(file)
     }
 

@@ -39,6 +39,7 @@ const STANDSTILL: u64 = 10_000_000;
 const TIE_WAKE: u64 = 1 << 60;
 const TIE_FLUSH: u64 = 2 << 60;
 const TIE_COMMAND: u64 = 3 << 60;
+const TIE_FREE: u64 = 4 << 60;
 
 /// Everything that changes during a run.
 pub(super) struct State<P> {
@@ -174,7 +175,7 @@ impl<P: Payload> State<P> {
 
     fn lend_to_ready(&mut self, index: usize, me: Option<usize>) -> Option<usize> {
         let node = &mut self.nodes[index];
-        if !node.up || node.paused {
+        if !node.up || !node.runs(self.now_ns) {
             return None;
         }
         if !node.spawned {
@@ -235,6 +236,15 @@ impl<P: Payload> State<P> {
             Event::Command { node, id } => {
                 self.deliver(node, Arrival::Command(id), NodeEvent::Command(id))
             }
+            Event::Free { node: index, incarnation } => {
+                let node = &self.nodes[index];
+                let due = node.incarnation == incarnation && node.runs(self.now_ns);
+                if !due || node.inbox.is_empty() {
+                    return false;
+                }
+                self.note(index, NodeEvent::Freed);
+                true
+            }
             Event::Control(id) => {
                 self.stop(Stop::Control(id));
                 false
@@ -248,7 +258,7 @@ impl<P: Payload> State<P> {
         }
         self.note(node, event);
         self.nodes[node].inbox.push(arrival);
-        !self.nodes[node].paused
+        self.nodes[node].runs(self.now_ns)
     }
 
     fn arrive(&mut self, mut flight: Flight<P>) -> bool {
@@ -261,7 +271,8 @@ impl<P: Payload> State<P> {
         if !node.up {
             return self.drop(flight, Cause::Down);
         }
-        if node.paused {
+        let runs = node.runs(self.now_ns);
+        if !runs {
             let socket = self.wires.config().socket;
             let bytes = node.unread.1 + flight.payload.len();
             if node.unread.0 >= socket.packets || bytes > socket.bytes {
@@ -271,7 +282,6 @@ impl<P: Payload> State<P> {
         }
         self.stats.delivered += 1;
         self.stats.corrupted += u64::from(corrupted);
-        let runs = !node.paused;
         let from = usize::from(flight.from);
         if self.observed {
             node.inbox.push(Arrival::Packet { from, payload: flight.payload.clone() });
@@ -295,6 +305,17 @@ impl<P: Payload> State<P> {
         if self.observed {
             self.notes.push(Note::Node { at_ns: self.now_ns, node, event });
         }
+    }
+
+    /// The node's processor is busy for a while.
+    pub(super) fn work(&mut self, index: usize, for_ns: u64) {
+        let node = &mut self.nodes[index];
+        let from_ns = node.busy_until_ns.max(self.now_ns);
+        node.busy_until_ns = from_ns.saturating_add(for_ns);
+        let (at_ns, incarnation) = (node.busy_until_ns, node.incarnation);
+        let name = TIE_FREE | (index as u64) << 32 | u64::from(incarnation);
+        let tie = self.tie_draws.draw(at_ns, name).word(0);
+        self.queue.push(at_ns, tie, Event::Free { node: index, incarnation });
     }
 
     /// A packet leaves.

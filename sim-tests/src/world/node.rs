@@ -11,9 +11,25 @@ use std::task::Waker;
 /// What waits in the queue.
 pub(super) enum Event<P> {
     Packet(Flight<P>),
-    Wake { node: usize, generation: u64 },
-    Flushed { node: usize, incarnation: u32, ticket: u64, result: Result<(), Fault> },
-    Command { node: usize, id: u64 },
+    Wake {
+        node: usize,
+        generation: u64,
+    },
+    Flushed {
+        node: usize,
+        incarnation: u32,
+        ticket: u64,
+        result: Result<(), Fault>,
+    },
+    Command {
+        node: usize,
+        id: u64,
+    },
+    /// The node is done with what kept it busy.
+    Free {
+        node: usize,
+        incarnation: u32,
+    },
     Control(u64),
 }
 
@@ -24,7 +40,8 @@ impl<P> Event<P> {
             Event::Packet(flight) => Some(usize::from(flight.to)),
             Event::Wake { node, .. }
             | Event::Flushed { node, .. }
-            | Event::Command { node, .. } => Some(*node),
+            | Event::Command { node, .. }
+            | Event::Free { node, .. } => Some(*node),
             Event::Control(_) => None,
         }
     }
@@ -44,6 +61,8 @@ pub(super) struct Node<P> {
     /// The program of this incarnation has been spawned.
     pub spawned: bool,
     pub paused: bool,
+    /// Its processor works until then; what arrives meanwhile waits.
+    pub busy_until_ns: u64,
     /// Number of starts so far.
     pub incarnation: u32,
     pub clock: Clock,
@@ -65,6 +84,7 @@ impl<P> Node<P> {
             up: false,
             spawned: false,
             paused: false,
+            busy_until_ns: 0,
             incarnation: 0,
             clock,
             disk: Arc::new(Mutex::new(disk)),
@@ -80,11 +100,18 @@ impl<P> Node<P> {
     pub(super) fn go_down(&mut self) {
         self.up = false;
         self.paused = false;
+        self.busy_until_ns = 0;
         self.inbox.clear();
         self.unread = (0, 0);
         self.waker = None;
         self.armed = None;
         self.generation += 1;
+    }
+
+    /// True if it can be handed something now.
+    #[inline]
+    pub(super) fn runs(&self, now_ns: u64) -> bool {
+        !self.paused && self.busy_until_ns <= now_ns
     }
 
     /// Gives all arrivals to the program. False if there are none.

@@ -91,6 +91,8 @@ pub enum NodeEvent {
     Paused,
     /// It was resumed.
     Resumed,
+    /// What kept its processor busy is done, and something waits.
+    Freed,
     /// Its deadline was reached.
     Woke,
     /// A flush ticket was answered.
@@ -222,6 +224,7 @@ impl<P> Observer<P> for Fingerprinter<P> {
             NodeEvent::Paused => (5, [0, 0]),
             NodeEvent::Resumed => (6, [0, 0]),
             NodeEvent::Woke => (7, [0, 0]),
+            NodeEvent::Freed => (10, [0, 0]),
             NodeEvent::Flushed { ticket, result } => {
                 (8, [ticket, result.map_or_else(|fault| 1 + fault as u64, |()| 0)])
             }

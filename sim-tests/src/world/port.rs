@@ -123,11 +123,12 @@ impl<P: Payload> Port<P> {
         loop {
             {
                 let mut state = lock(&self.shared.state);
+                let now_ns = state.now_ns;
                 let node = &mut state.nodes[self.node];
                 if node.incarnation != self.incarnation || !node.up || node.paused {
                     return Poll::Pending;
                 }
-                if node.drain(out) {
+                if node.runs(now_ns) && node.drain(out) {
                     return Poll::Ready(());
                 }
                 match &node.waker {
@@ -144,6 +145,16 @@ impl<P: Payload> Port<P> {
             if self.shared.advance(Some(self.node)) != Some(self.node) {
                 return Poll::Pending;
             }
+        }
+    }
+
+    /// Keeps the node's processor busy for `for_ns` of world time from now (or from the end of what
+    /// keeps it busy already): whatever arrives meanwhile waits, up to the size of its socket.
+    pub fn work(&self, for_ns: u64) {
+        let mut state = lock(&self.shared.state);
+        let node = &state.nodes[self.node];
+        if for_ns > 0 && node.incarnation == self.incarnation && node.up {
+            state.work(self.node, for_ns);
         }
     }
 

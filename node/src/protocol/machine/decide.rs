@@ -77,7 +77,7 @@ impl Protocol {
         if id.kind == CertificateKind::Final && fast() {
             return;
         }
-        self.persist(vec![Record::Certificate(certificate.clone())], out);
+        out.push(Effect::Note(Record::Certificate(certificate.clone())));
         self.broadcast(Message::Certificate(certificate), None, out);
     }
 
@@ -100,7 +100,7 @@ impl Protocol {
             return;
         }
         if let Some(proof) = self.signatures.proof(block.slot) {
-            self.persist(vec![Record::Proof(proof.clone())], out);
+            out.push(Effect::Note(Record::Proof(proof.clone())));
             self.server.add_proof(proof);
         }
         let highest = self.highest().slot;
@@ -195,7 +195,7 @@ impl Protocol {
                 FinalityProof::Slow { .. } => Mode::Slow,
             };
             self.server.add_proof(proof.clone());
-            self.persist(vec![Record::Proof(proof.clone())], out);
+            out.push(Effect::Note(Record::Proof(proof.clone())));
             self.feed(Fact::Final(block, mode), now, out);
         }
     }

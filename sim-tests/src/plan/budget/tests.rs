@@ -87,7 +87,7 @@ fn bad_links_and_disks_count_only_where_they_are() {
         "kind = \"corruption\"\nshare = \"1%\"",
         "kind = \"bandwidth\"\nrate = \"1Mbps\"",
         "kind = \"latency\"\nadd = \"231ms\"",
-        "kind = \"disk-slow\"\nsync = \"17ms\"",
+        "kind = \"disk-slow\"\nsync = \"9ms\"",
     ] {
         let phase = one(&format!("[[fault]]\n{row}\nat = \"0s\"\nnodes = [2]\n"));
         assert_eq!((phase.impaired, phase.reachable), (40, 60), "{row}");
@@ -96,7 +96,7 @@ fn bad_links_and_disks_count_only_where_they_are() {
     for row in [
         "kind = \"latency\"\nadd = \"230ms\"",
         "kind = \"reordering\"\nshare = \"1%\"\ndelay = \"230ms\"",
-        "kind = \"disk-slow\"\nsync = \"16ms\"",
+        "kind = \"disk-slow\"\nsync = \"8ms\"",
         "kind = \"duplication\"\nshare = \"1%\"",
     ] {
         let phase = one(&format!("[[fault]]\n{row}\nat = \"0s\"\nnodes = [2]\n"));
@@ -227,9 +227,9 @@ fn slack_counts_syncs_inputs_grid_and_drift() {
     let base = "disk = { sync = \"2ms\", sync_jitter = \"50%\" }\ncpu = { decode = \"1ms\" }\n\
                 network = { grid = \"100us\" }\n";
     let mut world = world("1, 1", HEAL, base);
-    assert_eq!(Budget::of(&world).slack, Nanos(12_100_000));
+    assert_eq!(Budget::of(&world).slack, Nanos(21_100_000));
     world.nodes[1].clock_drift.0 = -100_000_000;
-    assert_eq!(Budget::of(&world).slack, Nanos(13_310_000));
+    assert_eq!(Budget::of(&world).slack, Nanos(23_210_000));
     assert!(Budget::of(&world).safety());
 }
 

@@ -1,0 +1,134 @@
+//! Every shipped plan, and what each was made to show. The seeds differ from those that people
+//! type first, so that the suite and the README do not watch the same runs.
+#![cfg(feature = "sim")]
+
+use sim_tests::scenario::{Run, Scenario};
+use sim_tests::testing::{child_result, in_child};
+
+/// Runs a plan under a seed and checks everything it promises.
+fn pass(plan: &str, seed: u64) -> Run {
+    let run = Scenario::plan(plan).seed(seed).run();
+    run.passes();
+    run
+}
+
+#[test]
+fn calm() {
+    in_child("calm", || {
+        let run = pass("calm", 11);
+        let slots = run.slots();
+        assert_eq!((slots.skipped, slots.undecided), (0, slots.undecided.min(1)));
+        assert_eq!(run.probe("repair"), 0, "nothing was lost, so nothing is fetched");
+        assert_eq!(run.probe("standstill"), 0);
+        let recorder = run.outcome.recorder();
+        assert_eq!((recorder.measure.lost, recorder.measure.expired), (0, 0));
+    });
+}
+
+/// 1 % loss, bursts, duplicates and reordering cost at most a fifth of the slots.
+#[test]
+fn lossy_wan() {
+    let finalized = |plan: &str| {
+        let result =
+            child_result("lossy_wan", plan, |plan| pass(plan, 12).slots().finalized().to_string());
+        result.parse::<u64>().unwrap()
+    };
+    let (lossy, calm) = (finalized("lossy-wan"), finalized("calm"));
+    assert!(lossy * 5 >= calm * 4, "{lossy} slots against {calm}");
+}
+
+#[test]
+fn partition_heal() {
+    in_child("partition_heal", || {
+        let run = pass("partition-heal", 13);
+        assert!(run.probe("standstill") > 0 && run.probe("skip-certificate") > 0);
+        let recorder = run.outcome.recorder();
+        let heal = recorder.measure.recoveries.last().unwrap();
+        assert!(heal.first.is_some() && heal.bound_ns.is_some() && heal.caught_up_ns.is_some());
+    });
+}
+
+#[test]
+fn minority_partition() {
+    in_child("minority_partition", || {
+        // The rest goes on: at no time in the cut does finality rest for long.
+        pass("minority-partition", 14);
+    });
+}
+
+#[test]
+fn even_split() {
+    in_child("even_split", || {
+        let run = pass("even-split", 15);
+        assert!(run.probe("standstill") > 0, "what was lost comes back only with the standstill");
+    });
+}
+
+#[test]
+fn one_way_partition() {
+    in_child("one_way_partition", || {
+        pass("one-way-partition", 16);
+    });
+}
+
+#[test]
+fn crash_restart() {
+    in_child("crash_restart", || {
+        let run = pass("crash-restart", 17);
+        assert_eq!(run.probe("restart"), 20, "every node comes back once");
+    });
+}
+
+#[test]
+fn power_cut() {
+    in_child("power_cut", || {
+        let run = pass("power-cut", 18);
+        assert_eq!(run.probe("restart"), 20);
+    });
+}
+
+#[test]
+fn forty_percent_crashed() {
+    in_child("forty_percent_crashed", || {
+        let slots = pass("forty-percent-crashed", 19).slots();
+        assert_eq!(slots.finalized_fast, 0, "60 % cannot finalize fast");
+        assert!(slots.finalized_slow > 0 && slots.skipped > 0);
+    });
+}
+
+#[test]
+fn late_joiner() {
+    in_child("late_joiner", || {
+        let run = pass("late-joiner", 20);
+        assert!(run.probe("catch-up") > 0 && run.probe("repair") > 100);
+    });
+}
+
+#[test]
+fn two_epochs() {
+    in_child("two_epochs", || {
+        assert!(pass("two-epochs", 21).probe("epoch-end") >= 2);
+    });
+}
+
+#[test]
+fn heavy() {
+    in_child("heavy", || {
+        let run = pass("heavy", 22);
+        let full = alpenglow_node::protocol::rules::hits()
+            .iter()
+            .find(|(name, _)| *name == "producer.full_slice")
+            .map_or(0, |(_, hits)| *hits);
+        assert!(full > 100, "{full} full slices");
+        let measure = &run.outcome.recorder().measure;
+        assert!(measure.finalized * 100 >= measure.submitted * 90);
+        assert_eq!(measure.lost, 0);
+    });
+}
+
+#[test]
+fn mainnet_100() {
+    in_child("mainnet_100", || {
+        assert_eq!(pass("mainnet-100", 23).plan.nodes.len(), 100);
+    });
+}

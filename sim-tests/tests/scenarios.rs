@@ -1,0 +1,98 @@
+//! Worlds that no shipped plan shows, each in a few lines.
+#![cfg(feature = "sim")]
+
+use sim_tests::scenario::Scenario;
+use sim_tests::testing::in_child;
+
+fn calm(fault: &str) -> Scenario {
+    Scenario::plan("calm")
+        .set("cluster.crypto=null")
+        .set("expect.finalization_p99=60s")
+        .set("expect.finalization_p50=60s")
+        .set(&format!("fault=[{fault}]"))
+}
+
+/// Nodes that stand still for five seconds come back with overdue timers and vote nothing wrong.
+#[test]
+fn paused_nodes_come_back() {
+    in_child("paused_nodes_come_back", || {
+        calm(r#"{ kind = "pause", at = "5s", for = "5s", stake = "20%" }"#)
+            .set("run.heal_at=10s")
+            .set("expect.progress=50%")
+            .run()
+            .passes();
+    });
+}
+
+/// Messages that are held for the time of a cut and then all arrive, old and out of order.
+#[test]
+fn a_jam_releases_old_messages() {
+    in_child("a_jam_releases_old_messages", || {
+        let cut = r#"{ kind = "partition", at = "5s", for = "6s", side = { stake = "46%..50%" }, style = "jam" }"#;
+        let run = calm(cut).set("run.heal_at=11s").set("expect.progress=40%").run();
+        run.passes();
+        assert_eq!(run.probe("standstill"), 0, "nothing was lost, so nothing is said again");
+    });
+}
+
+/// The heaviest region disappears and comes back.
+#[test]
+fn a_region_fails() {
+    in_child("a_region_fails", || {
+        calm(r#"{ kind = "crash", at = "4s", for = "6s", region = "frankfurt", mode = "tear" }"#)
+            .set("run.heal_at=10s")
+            .set("expect.progress=30%")
+            .run()
+            .passes();
+    });
+}
+
+/// Wall clocks up to two seconds off (so nodes begin seconds apart) that later jump back by more, and
+/// clocks that drift by 200 ppm.
+#[test]
+fn wrong_clocks_do_not_matter() {
+    in_child("wrong_clocks_do_not_matter", || {
+        let jump = r#"{ kind = "clock-jump", at = "7s", by = "-90s", nodes = [0, 3, 5] }"#;
+        calm(jump)
+            .set("run.heal_at=7s")
+            .set("clocks.offset=2s")
+            .set("clocks.drift=200ppm")
+            .set("expect.progress=60%")
+            .run()
+            .passes();
+    });
+}
+
+/// Crashed in mid-window and back within it: the log keeps them from voting twice.
+#[test]
+fn a_blink_of_everybody() {
+    in_child("a_blink_of_everybody", || {
+        let blink =
+            r#"{ kind = "crash", at = "5.05s", for = "30ms", stake = "100%", mode = "keep" }"#;
+        let run = calm(blink).set("run.heal_at=6s").set("expect.progress=30%").run();
+        run.passes();
+        assert_eq!(run.probe("restart"), 20);
+    });
+}
+
+/// A signature check of a millisecond on one core: later, but everything holds.
+#[test]
+fn slow_processors() {
+    in_child("slow_processors", || {
+        calm("").set("cpu.verify=500us").run().passes();
+    });
+}
+
+/// Seven equal nodes, two of them down: 5 of 7 is enough for 60 %, and never for 80 %.
+#[test]
+fn five_of_seven() {
+    in_child("five_of_seven", || {
+        let run = calm(r#"{ kind = "crash", at = "0s", nodes = [2, 4], permanent = true }"#)
+            .set("cluster.nodes=7")
+            .set("cluster.stake=equal")
+            .set("expect.progress=20%")
+            .run();
+        run.passes();
+        assert_eq!(run.slots().finalized_fast, 0);
+    });
+}
