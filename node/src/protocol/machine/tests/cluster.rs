@@ -114,6 +114,8 @@ pub(super) struct Node {
     /// Everything it sent: when, whom, what.
     pub(super) sent: Vec<(Time, Recipients, Message)>,
     incarnation: u32,
+    /// Records that go with the next commit.
+    notes: Vec<Record>,
     commits: VecDeque<(Token, Vec<Record>)>,
     durable: Token,
     held: BTreeMap<Token, Vec<Effect>>,
@@ -213,6 +215,7 @@ impl Cluster {
                 records.into_iter().for_each(|record| node.disk.write(genesis, record));
             }
         }
+        node.notes.clear();
         node.commits.clear();
         node.held.clear();
         node.durable = Token(0);
@@ -300,8 +303,11 @@ impl Cluster {
                     let signed = sign(&self.committee, me, object);
                     inputs.push_back(Input::Signed { token, signed: own(signed) });
                 }
+                Effect::Note(record) => node.notes.push(record),
                 Effect::Persist { token, records } => {
-                    node.commits.push_back((token, records));
+                    let mut all = std::mem::take(&mut node.notes);
+                    all.extend(records);
+                    node.commits.push_back((token, all));
                     self.later(self.now + self.disk, me, What::Durable);
                 }
                 Effect::Send { to, message, .. } => self.send(me, to, message),
