@@ -180,8 +180,12 @@ impl Commitment {
         bytes
     }
 
-    /// Checks the signature of the slot's leader. Pure.
+    /// Checks that the genesis allows a slice at this position, and the signature of the slot's
+    /// leader. Pure.
     pub fn verify(&self, committee: &Committee, signature: &ed25519::Signature) -> bool {
+        if self.slice >= committee.params().max_slices {
+            return false;
+        }
         let leader = committee.leader(self.slot.window());
         let key = committee.slice_key(leader).expect("the leader is a member");
         key.verify(&self.signed_bytes(committee), signature)

@@ -74,7 +74,12 @@ impl Blokstor {
     /// Says how much of `shred` is left to check. Cheap.
     pub fn standing(&self, shred: &Shred) -> Standing {
         let Some(spot) = self.rotor.get(&shred.commitment.slot) else { return Standing::New };
-        let Some(slice) = spot.slices.get(&shred.commitment.slice) else { return Standing::New };
+        let Some(slice) = spot.slices.get(&shred.commitment.slice) else {
+            // Once the leader's lie is proved or the spot given up, a place that was never seen
+            // has nothing to add, and must not cost a signature check for each repetition.
+            let over = spot.given_up || spot.equivocated;
+            return if over { Standing::Useless } else { Standing::New };
+        };
         if slice.commitment != shred.commitment {
             // Proof of equivocation is worth checking once.
             return if spot.equivocated { Standing::Useless } else { Standing::New };

@@ -141,13 +141,23 @@ impl Protocol {
             rule!("restart.observer");
             self.producer.bar(Window(u64::MAX));
         }
-        for proof in &restored.proofs {
-            if proof.verify(&self.committee).is_ok() {
-                self.server.add_proof(proof.clone());
-            }
+        let proofs: Vec<_> = restored
+            .proofs
+            .into_iter()
+            .filter(|proof| proof.verify(&self.committee).is_ok())
+            .collect();
+        let proved = proofs.iter().flat_map(|p| p.certificates().cloned()).collect::<Vec<_>>();
+        // Said before anything follows from it: the tip is what is durable, not what the blocks
+        // and certificates below will add to it.
+        let tip = self.root();
+        let highest = proofs.iter().filter_map(|proof| proof.block()).fold(tip, BlockId::max);
+        let event = Event::Reloaded { votes: votes.into(), tip, highest };
+        out.push(Effect::Observe { event, after: None });
+        let event = Event::Standing(self.standing);
+        out.push(Effect::Observe { event, after: None });
+        for proof in proofs {
+            self.server.add_proof(proof);
         }
-        let proofs = restored.proofs.iter().filter(|p| p.verify(&self.committee).is_ok());
-        let proved: Vec<_> = proofs.flat_map(|p| p.certificates().cloned()).collect();
         let valid = restored.certificates.into_iter().filter(|c| c.verify(&self.committee).is_ok());
         let certificates: Vec<_> = proved.into_iter().chain(valid).collect();
         for block in restored.candidates {
@@ -164,15 +174,12 @@ impl Protocol {
         for &vote in votes {
             self.sign_vote(vote, out);
         }
-        let (tip, highest) = (self.root(), self.consensus.pool().finality().highest());
-        let event = Event::Reloaded { votes: votes.into(), tip, highest };
-        out.push(Effect::Observe { event, after: None });
-        let event = Event::Standing(self.standing);
-        out.push(Effect::Observe { event, after: None });
     }
 
     fn start(&mut self, now: Time, out: &mut Vec<Effect>) {
         self.started = true;
+        // The wait for the cluster's start is no silence of finality.
+        self.standstill = Standstill::new(now, self.highest().slot);
         let mut decisions = Vec::new();
         self.consensus.start(&mut decisions);
         self.carry_out(decisions, now, out);

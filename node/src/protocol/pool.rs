@@ -407,6 +407,19 @@ impl Pool {
         out.push(Conclusion::SafeToNotar(block));
     }
 
+    /// Blocks that should be stored and are not (section 4): final ones first, then those of open
+    /// slots that are certified or that only their absence keeps from SafeToNotar. A function of
+    /// the state: a [`Conclusion::Missing`] that found no room for a fetch is not lost.
+    pub fn missing<'a>(&'a self, cx: Context<'a>) -> impl Iterator<Item = BlockId> + 'a {
+        let open = self.slots.range(self.finality.root().slot.next()..);
+        let open = open.filter(|(slot, _)| self.finality.decided(**slot).is_none());
+        let wanted = open.flat_map(move |(&slot, pool)| {
+            let wanted = pool.wanted(cx).into_iter().map(move |hash| BlockId::new(slot, hash));
+            wanted.filter(|block| !self.finality.is_stored(*block))
+        });
+        self.finality.missing().chain(wanted)
+    }
+
     /// Stored voters behind a certificate, for the builder.
     pub fn voters(&self, id: CertificateId) -> (NodeSet, NodeSet) {
         self.tally(id.slot).map(|tally| tally.voters(id.kind)).unwrap_or_default()
@@ -475,12 +488,6 @@ impl SlotPool {
     /// True if the certificate just added and another one of the slot cannot both exist while
     /// byzantine stake is below 20 % (6.6).
     fn contradicts(&self, added: CertificateKind) -> bool {
-        let block = |kind: &CertificateKind| match *kind {
-            CertificateKind::FastFinal(h)
-            | CertificateKind::Notar(h)
-            | CertificateKind::NotarFallback(h) => Some(h),
-            CertificateKind::Skip | CertificateKind::Final => None,
-        };
         let fast = self.certificates.iter().find_map(|kind| match kind {
             CertificateKind::FastFinal(hash) => Some(*hash),
             _ => None,
@@ -491,9 +498,20 @@ impl SlotPool {
         two_notarized
             || final_hash.is_some_and(|hash| {
                 self.certificates.iter().any(|kind| {
-                    *kind == CertificateKind::Skip || block(kind).is_some_and(|h| h != hash)
+                    *kind == CertificateKind::Skip || named(kind).is_some_and(|h| h != hash)
                 })
             })
+    }
+
+    /// Blocks of the slot that are certified, or that the stake makes candidates for SafeToNotar.
+    fn wanted(&self, cx: Context<'_>) -> BTreeSet<Hash> {
+        let own = self.tally.initial_of(cx.me);
+        let candidate = |hash: &Hash| {
+            own.is_some_and(|own| own != Initial::Notar(*hash))
+                && self.stake_allows(cx.stakes, *hash)
+        };
+        let certified = self.certificates.iter().filter_map(named);
+        certified.chain(self.tally.blocks().filter(candidate)).collect()
     }
 
     fn stake_allows(&self, stakes: &Stakes, hash: Hash) -> bool {
@@ -501,5 +519,15 @@ impl SlotPool {
         stakes.reaches(notar, Fraction::TwoFifths)
             || (stakes.reaches(notar, Fraction::Fifth)
                 && stakes.reaches(self.tally.skip() + notar, Fraction::ThreeFifths))
+    }
+}
+
+/// The block that a certificate names, if its kind names one.
+fn named(kind: &CertificateKind) -> Option<Hash> {
+    match *kind {
+        CertificateKind::FastFinal(hash)
+        | CertificateKind::Notar(hash)
+        | CertificateKind::NotarFallback(hash) => Some(hash),
+        CertificateKind::Skip | CertificateKind::Final => None,
     }
 }

@@ -406,4 +406,4 @@ pub fn sender_may_say(from: NodeId, message: &Message) -> bool {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -142,7 +142,9 @@ impl Protocol {
         if id.slot <= self.root().slot || !self.consensus.pool().finality().holds(id.slot) {
             return;
         }
-        self.blokstor.insert(block.clone());
+        if !self.blokstor.insert(block.clone()) && self.blokstor.get(id).is_none() {
+            return; // the slot is full, which takes more than a fifth of byzantine stake
+        }
         let event = Event::BlockStored {
             block: id,
             parent,
@@ -217,6 +219,7 @@ impl Protocol {
         if self.started && self.standstill.fires(now, params.standstill()) {
             self.say_everything_again(out);
         }
+        self.refill(now, out);
         let event = Event::Sizes {
             pool: self.consensus.pool().size() as u32,
             blocks: self.blokstor.size() as u32,

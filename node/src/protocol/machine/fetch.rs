@@ -3,6 +3,7 @@
 use super::super::block::Shred;
 use super::super::certificate::FinalityProof;
 use super::super::event::{Event, Origin};
+use super::super::pool::Context;
 use super::super::repair::{self, server};
 use super::super::rules::rule;
 use super::super::stake::NodeSet;
@@ -86,12 +87,14 @@ impl Protocol {
         }
     }
 
-    /// Starts further fetches of final blocks while there is room for them.
-    fn refill(&mut self, now: Time, out: &mut Vec<Effect>) {
-        if !self.is_catching_up() || !self.repair.has_room() {
+    /// Starts further fetches while there is room for them. Also called now and then: a block that
+    /// found no room when it was first wanted may be one that the cluster waits for.
+    pub(super) fn refill(&mut self, now: Time, out: &mut Vec<Effect>) {
+        if !self.repair.has_room() {
             return;
         }
-        let missing: Vec<BlockId> = self.consensus.pool().finality().missing().take(64).collect();
+        let cx = Context { stakes: self.committee.stakes(), me: self.me };
+        let missing: Vec<BlockId> = self.consensus.pool().missing(cx).take(64).collect();
         for block in missing {
             self.fetch(block, now, out);
         }

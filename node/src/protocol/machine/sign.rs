@@ -118,6 +118,9 @@ impl Protocol {
             }
             Signed::Commitment(commitment, signature) => {
                 let Some(encoded) = self.own.slices.remove(&token) else { return };
+                // Finality has passed the slot: with its record of production forgotten, nothing
+                // would keep the shreds from leaving before that record is durable.
+                let Some(&after) = self.own.produced.get(&commitment.slot) else { return };
                 let slice = Slice { commitment, signature, encoded };
                 let event = Event::SliceSigned {
                     slot: commitment.slot,
@@ -125,9 +128,8 @@ impl Protocol {
                     last: commitment.last,
                     root: commitment.root,
                 };
-                let after = self.own.produced.get(&commitment.slot).copied();
-                out.push(Effect::Observe { event, after });
-                self.send_slice(&slice, out);
+                out.push(Effect::Observe { event, after: Some(after) });
+                self.send_slice(&slice, after, out);
                 let mut outcomes = Vec::new();
                 self.blokstor.add_own_slice(slice, &mut outcomes);
                 self.on_outcomes(outcomes, now, out);
@@ -169,9 +171,8 @@ impl Protocol {
     }
 
     /// One shred to each relay; those that this node relays itself, to all.
-    fn send_slice(&mut self, slice: &Slice, out: &mut Vec<Effect>) {
+    fn send_slice(&mut self, slice: &Slice, after: Token, out: &mut Vec<Effect>) {
         let slot = slice.commitment.slot;
-        let after = self.own.produced.get(&slot).copied();
         let relays = self.relays(slot, slice.commitment.slice);
         let (_, audience) = self.audience(slot);
         for index in 0..TOTAL_SHREDS as u8 {
@@ -185,7 +186,7 @@ impl Protocol {
                 continue;
             }
             let message = Message::Shred(Arc::new(slice.shred(index)));
-            out.push(Effect::Send { to, message, after });
+            out.push(Effect::Send { to, message, after: Some(after) });
         }
     }
 
