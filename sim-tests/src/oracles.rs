@@ -62,6 +62,8 @@ pub mod o9_notar_in_window;
 pub mod recount;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 pub mod verifier;
 pub mod windows;
 
