@@ -7,14 +7,64 @@
 //!
 //! [`History`] is the memory that most oracles share: what each identity did over its whole life,
 //! and what each incarnation knew. It draws no conclusions.
+//!
+//! | file | the theorem, in short | breaks if |
+//! |---|---|---|
+//! | `o1` `o2` `o3` `o4` | final blocks are one chain; ledgers are its prefixes | clients see two truths |
+//! | `o5` `o6` `o7` `o13` | what one identity may vote in one slot | quorums stop to overlap |
+//! | `o8` `o9` `o10` `o11` `o12` | what a voter must know before it votes | votes help two sides |
+//! | `o14` `o15` | certificates are what their signers cast | stake is made up |
+//! | `o16` `o17` `o18` `o19` | which certificates exclude each other | two blocks of a slot win |
+//! | `o20` `o21` `o22` | finality is proven, backed and absorbing | a decision is taken back |
+//! | `o23` `o24` | exactly the ready parents, all above what is final | a window forks off |
+//! | `o27` `o30` | one block from one leader | honest leaders lie, liars choose |
+//! | `o31` `o32` | the vote log comes first, and comes back | a crash makes a liar |
+//! | `o33` `o35` | honest nodes look honest, and stay small | blame, exhaustion |
+//! | `o41` `o42` `o45` `o47` `o49` | progress where the plan owes it | the cluster stalls |
 
 pub mod bounds;
 pub mod history;
+pub mod o10_notar_in_first_slot;
+pub mod o11_notar_fallback;
+pub mod o12_skip_fallback;
+pub mod o13_fallback_count;
+pub mod o14_certificates;
+pub mod o15_signers;
+pub mod o16_one_notarization;
+pub mod o17_correct_voter;
+pub mod o18_fast_final_excludes;
+pub mod o19_slow_final_excludes;
+pub mod o1_agreement;
+pub mod o20_finality_proof;
+pub mod o21_finality_stake;
+pub mod o22_absorbing;
+pub mod o23_parent_ready;
+pub mod o24_ready_descends;
+pub mod o27_one_commitment;
+pub mod o2_chain;
+pub mod o30_one_rotor_block;
+pub mod o31_durable_first;
+pub mod o32_reloaded;
+pub mod o33_no_accusation;
+pub mod o35_bounds;
+pub mod o3_prefix;
 pub mod o41_initial_votes;
 pub mod o42_slots_resolve;
 pub mod o45_good_windows;
 pub mod o47_recovery;
 pub mod o49_joiner;
+pub mod o4_ledger;
+pub mod o5_one_initial_vote;
+pub mod o6_fallback_votes;
+pub mod o7_final_vote;
+pub mod o8_final_needs_notarization;
+pub mod o9_notar_in_window;
+pub mod recount;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+pub mod verifier;
 pub mod windows;
 
 use crate::plan::{Budget, Concrete};
@@ -61,7 +111,8 @@ pub enum Fact<'a> {
     Crashed,
     /// The node stands still, or goes on.
     Paused(bool),
-    /// What the disk holds after a crash: the vote log, and the ledger in order.
+    /// What the disk holds after a crash, told before the next start: the vote log, and the ledger
+    /// in order.
     Image(&'a [Vote], &'a [BlockId]),
 }
 
@@ -151,21 +202,64 @@ pub trait Oracle {
     }
 }
 
+/// The oracles of safety, which must hold on any network as long as less than 20 % of the stake is
+/// byzantine.
+pub fn safety(scene: &Scene) -> Vec<Box<dyn Oracle + Send>> {
+    vec![
+        Box::new(o1_agreement::Agreement::default()),
+        Box::new(o2_chain::Chain::default()),
+        Box::new(o3_prefix::Prefix::new(scene)),
+        Box::new(o4_ledger::Ledger::new(scene)),
+        Box::new(o5_one_initial_vote::OneInitialVote),
+        Box::new(o6_fallback_votes::FallbackVotes),
+        Box::new(o7_final_vote::FinalVote),
+        Box::new(o8_final_needs_notarization::FinalNeedsNotarization),
+        Box::new(o9_notar_in_window::NotarInWindow),
+        Box::new(o10_notar_in_first_slot::NotarInFirstSlot),
+        Box::new(o11_notar_fallback::NotarFallbackVote),
+        Box::new(o12_skip_fallback::SkipFallbackVote),
+        Box::new(o13_fallback_count::FallbackCount),
+        Box::new(o14_certificates::Certificates::new(scene)),
+        Box::new(o15_signers::Signers),
+        Box::new(o16_one_notarization::OneNotarization),
+        Box::new(o17_correct_voter::CorrectVoter),
+        Box::new(o18_fast_final_excludes::FastFinalExcludes),
+        Box::new(o19_slow_final_excludes::SlowFinalExcludes),
+        Box::new(o20_finality_proof::FinalityProven),
+        Box::new(o21_finality_stake::FinalityStake),
+        Box::new(o22_absorbing::Absorbing::new(scene)),
+        Box::new(o23_parent_ready::ParentReady),
+        Box::new(o24_ready_descends::ReadyDescends::default()),
+        Box::new(o27_one_commitment::OneCommitment::default()),
+        Box::new(o30_one_rotor_block::OneRotorBlock::new(scene)),
+        Box::new(o31_durable_first::DurableFirst::new(scene)),
+        Box::new(o32_reloaded::Reloaded::new(scene)),
+        Box::new(o33_no_accusation::NoAccusation),
+        Box::new(o35_bounds::Bounded::default()),
+    ]
+}
+
 /// All oracles, for one run.
 pub fn all(scene: &Scene) -> Vec<Box<dyn Oracle + Send>> {
-    vec![
+    let liveness: Vec<Box<dyn Oracle + Send>> = vec![
         Box::new(o41_initial_votes::InitialVotes::new(scene)),
         Box::new(o42_slots_resolve::SlotsResolve::new(scene)),
         Box::new(o45_good_windows::GoodWindows::new(scene)),
         Box::new(o47_recovery::RecoveryBound::new(scene)),
         Box::new(o49_joiner::Joiner::new(scene)),
-    ]
+    ];
+    safety(scene).into_iter().chain(liveness).collect()
 }
 
 impl Scene {
     /// True if `sum` of stake is at least `fifths` fifths of all. The oracles' own arithmetic.
     pub fn at_least(&self, sum: u128, fifths: u128) -> bool {
         sum * 5 >= u128::from(self.total) * fifths
+    }
+
+    /// True if `sum` of stake is more than `fifths` fifths of all.
+    pub fn more_than(&self, sum: u128, fifths: u128) -> bool {
+        sum * 5 > u128::from(self.total) * fifths
     }
 
     /// The stake of a set of nodes, each counted once by the caller.

@@ -4,24 +4,29 @@
 //! whole life, because a restart does not excuse an equivocation. What an *incarnation* knew
 //! (votes in its Pool, certificates, blocks, ParentReady) starts anew with each start, because a
 //! crash forgets it. Pruning inside the node is ignored: known once, known in that incarnation.
+//!
+//! A vote counts as cast once it is durable. Usually the node says so itself; a vote that became
+//! durable just before a crash is found on the disk afterwards, so an image must be told between
+//! the crash and the next start. [`News`] says what the last fact added, whichever way it came.
+//!
+//! Memory is bounded. Decisions are old once every running node has delivered far beyond them, and
+//! what lies below that [`History::floor`] is forgotten and no longer judged (the ledgers stay).
+//! Other validators' votes are many, but only matter until the own decision; they go earlier.
 
 use super::{Fact, Scene};
 use alpenglow_node::protocol::event::Event;
 use alpenglow_node::protocol::pool::Mode;
 use alpenglow_node::protocol::types::{BlockId, NodeId, Slot};
 use alpenglow_node::protocol::vote::{CertificateId, CertificateKind, Vote, VoteKind};
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A block finalized by a node.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Finalization {
-    /// The block.
-    pub block: BlockId,
-    /// How.
-    pub mode: Mode,
-    /// When, in world time.
-    pub at_ns: u64,
-}
+/// So many slots below the lowest delivered tip of a running node are kept.
+const KEPT_SLOTS: u64 = 256;
+/// So many slots below its own delivered tip a node's stored votes are kept.
+const KEPT_VOTE_SLOTS: u64 = 16;
+/// Forgetting waits until at least so many slots can go.
+const BATCH_SLOTS: u64 = 16;
 
 /// One identity over its whole life, and what its present incarnation knows.
 #[derive(Clone, Debug, Default)]
@@ -36,18 +41,16 @@ pub struct NodeHistory {
     pub started_ns: u64,
 
     // Whole life.
-    /// Votes in the order in which they became durable, with the time.
-    pub cast: Vec<(u64, Vote)>,
-    /// The same by slot.
+    /// Its votes by slot, in the order in which they became durable.
     pub cast_in: BTreeMap<Slot, Vec<VoteKind>>,
     /// Delivered blocks in order: the ledger.
     pub out: Vec<BlockId>,
-    /// Every finalization it reported, in order.
-    pub finalized: Vec<Finalization>,
 
     // Present incarnation.
-    /// Votes stored in its Pool.
-    pub votes: BTreeMap<Slot, BTreeMap<NodeId, Vec<VoteKind>>>,
+    /// Votes stored in its Pool, in that order.
+    pub votes: BTreeMap<Slot, Vec<(NodeId, VoteKind)>>,
+    /// Stored votes of slots below this are forgotten.
+    pub votes_from: Slot,
     /// Certificates in its Pool.
     pub certificates: BTreeMap<CertificateId, u64>,
     /// Blocks that it has stored, with their effective parents.
@@ -60,6 +63,17 @@ pub struct NodeHistory {
     pub highest: Option<BlockId>,
     /// The delivered tip when it started.
     pub start_tip: Option<BlockId>,
+    /// When it reported what it had reloaded.
+    pub reloaded_ns: Option<u64>,
+}
+
+/// What the last fact added to what was known.
+#[derive(Clone, Debug, Default)]
+pub struct News {
+    /// Votes of the node that are known to be cast only now.
+    pub cast: Vec<Vote>,
+    /// The certificate, if no correct node held one of this name before.
+    pub certificate: Option<CertificateId>,
 }
 
 /// All nodes, and what is known of blocks anywhere.
@@ -69,12 +83,24 @@ pub struct History {
     pub nodes: Vec<NodeHistory>,
     /// The effective parent of every block that any correct node stored.
     pub parents: BTreeMap<BlockId, BlockId>,
+    /// The certificates of all correct Pools of the whole run, with the first holder.
+    pub certificates: BTreeMap<CertificateId, NodeId>,
+    /// What the last fact added.
+    pub news: News,
+    /// Slots below this are forgotten.
+    pub floor: Slot,
 }
 
 impl History {
     /// Before the first fact.
     pub fn new(nodes: usize) -> History {
-        History { nodes: vec![NodeHistory::default(); nodes], parents: BTreeMap::new() }
+        History {
+            nodes: vec![NodeHistory::default(); nodes],
+            parents: BTreeMap::new(),
+            certificates: BTreeMap::new(),
+            news: News::default(),
+            floor: Slot::GENESIS,
+        }
     }
 
     /// One node.
@@ -90,31 +116,29 @@ impl History {
         (0u16..).map(NodeId).zip(&self.nodes).filter(|(node, _)| scene.correct[node.index()])
     }
 
-    /// True if `ancestor` is `block` or is reached from it over known parent links.
-    pub fn descends(&self, mut block: BlockId, ancestor: BlockId) -> bool {
+    /// Whether `block` is `ancestor` or descends from it, over the links of stored blocks. `None`
+    /// if a link is not known.
+    pub fn descends(&self, mut block: BlockId, ancestor: BlockId) -> Option<bool> {
         while block.slot > ancestor.slot {
-            match self.parents.get(&block) {
-                Some(parent) => block = *parent,
-                None => return false,
-            }
+            block = *self.parents.get(&block)?;
         }
-        block == ancestor
+        Some(block == ancestor)
     }
 
-    /// True if the chain from `block` down to slot `slot` is known link by link.
-    pub fn is_chain_known(&self, mut block: BlockId, slot: Slot) -> bool {
-        while block.slot > slot {
-            match self.parents.get(&block) {
-                Some(parent) => block = *parent,
-                None => return false,
-            }
-        }
-        true
+    /// Certificates of `slot` in any correct Pool at any time, with the first holder.
+    pub fn certificates_in(
+        &self,
+        slot: Slot,
+    ) -> impl Iterator<Item = (CertificateId, NodeId)> + '_ {
+        let low = CertificateId::new(slot, CertificateKind::FastFinal(Default::default()));
+        let held = self.certificates.range(low..).take_while(move |(id, _)| id.slot == slot);
+        held.map(|(id, node)| (*id, *node))
     }
 
     /// Takes one fact about a correct node.
     pub fn take(&mut self, at_ns: u64, node: NodeId, fact: Fact<'_>) {
-        let parents = &mut self.parents;
+        self.news.cast.clear();
+        self.news.certificate = None;
         let me = &mut self.nodes[node.index()];
         match fact {
             Fact::Started(incarnation) => {
@@ -122,68 +146,126 @@ impl History {
                     up: true,
                     incarnation,
                     started_ns: at_ns,
-                    cast: std::mem::take(&mut me.cast),
+                    start_tip: me.out.last().copied(),
                     cast_in: std::mem::take(&mut me.cast_in),
                     out: std::mem::take(&mut me.out),
-                    finalized: std::mem::take(&mut me.finalized),
                     ..NodeHistory::default()
                 };
             }
             Fact::Crashed => me.up = false,
             Fact::Paused(paused) => me.paused = paused,
             Fact::Sent(..) => {}
-            Fact::Image(_, ledger) => {
+            Fact::Image(votes, ledger) => {
+                for vote in votes.iter().filter(|vote| vote.slot >= self.floor) {
+                    if !me.has_cast(*vote) {
+                        me.cast_in.entry(vote.slot).or_default().push(vote.kind);
+                        self.news.cast.push(*vote);
+                    }
+                }
                 // Entries that became durable before their report are part of the ledger.
                 if ledger.len() > me.out.len() && ledger.starts_with(&me.out) {
                     me.out = ledger.to_vec();
                 }
             }
-            Fact::Event(event) => me.take_event(at_ns, event, parents),
+            Fact::Event(event) => self.take_event(at_ns, node, event),
         }
     }
-}
 
-impl NodeHistory {
-    fn take_event(&mut self, at_ns: u64, event: &Event, parents: &mut BTreeMap<BlockId, BlockId>) {
+    fn take_event(&mut self, at_ns: u64, node: NodeId, event: &Event) {
+        let me = &mut self.nodes[node.index()];
         match event {
-            Event::VoteCast(vote) => {
-                self.cast.push((at_ns, *vote));
-                self.cast_in.entry(vote.slot).or_default().push(vote.kind);
+            Event::VoteCast(vote) if vote.slot >= self.floor => {
+                me.cast_in.entry(vote.slot).or_default().push(vote.kind);
+                self.news.cast.push(*vote);
             }
-            Event::VoteStored(voter, vote) => {
-                let voters = self.votes.entry(vote.slot).or_default();
-                voters.entry(*voter).or_default().push(vote.kind);
+            Event::VoteStored(voter, vote) if vote.slot >= me.votes_from => {
+                me.votes.entry(vote.slot).or_default().push((*voter, vote.kind));
             }
             Event::CertificateAdded { certificate, .. } => {
-                self.certificates.entry(certificate.id).or_insert(at_ns);
+                let id = certificate.id;
+                me.certificates.entry(id).or_insert(at_ns);
+                if id.slot >= self.floor
+                    && let Entry::Vacant(entry) = self.certificates.entry(id)
+                {
+                    entry.insert(node);
+                    self.news.certificate = Some(id);
+                }
             }
             Event::ParentReady(slot, parent) => {
-                self.ready.entry((*slot, *parent)).or_insert(at_ns);
+                me.ready.entry((*slot, *parent)).or_insert(at_ns);
             }
             Event::BlockStored { block, parent, .. } => {
-                self.blocks.insert(*block, *parent);
-                parents.insert(*block, *parent);
+                me.blocks.insert(*block, *parent);
+                self.parents.insert(*block, *parent);
             }
             Event::Finalized(block, mode) => {
-                self.finalized.push(Finalization { block: *block, mode: *mode, at_ns });
-                self.decided.insert(block.slot, Some(*block));
+                me.decided.insert(block.slot, Some(*block));
                 if *mode != Mode::Indirect {
-                    self.highest = self.highest.max(Some(*block));
+                    me.highest = me.highest.max(Some(*block));
                 }
             }
             Event::SkippedByFinality(slot) => {
-                self.decided.insert(*slot, None);
+                me.decided.insert(*slot, None);
             }
-            Event::Delivered { block, .. } => self.out.push(*block),
+            Event::Delivered { block, .. } => {
+                me.out.push(*block);
+                me.forget_votes(block.slot);
+                self.forget();
+            }
             Event::Reloaded { tip, highest, .. } => {
-                self.start_tip = Some(*tip);
-                self.highest = self.highest.max(Some(*highest));
+                me.start_tip = Some(*tip);
+                me.highest = me.highest.max(Some(*highest));
+                me.reloaded_ns = Some(at_ns);
             }
             _ => {}
         }
     }
 
-    /// True if the incarnation holds the certificate, or for NF a stronger one of the same block.
+    /// Raises the floor to what no running node can come back to, and drops what lies below.
+    fn forget(&mut self) {
+        let running = self.nodes.iter().filter(|me| me.up);
+        let lowest = running.map(|me| me.out.last().map_or(0, |tip| tip.slot.0)).min();
+        let floor = Slot(lowest.unwrap_or(0).saturating_sub(KEPT_SLOTS));
+        if floor < self.floor.plus(BATCH_SLOTS) {
+            return;
+        }
+        self.floor = floor;
+        let block = BlockId::new(floor, Default::default());
+        let certificate = CertificateId::new(floor, CertificateKind::FastFinal(Default::default()));
+        self.parents = self.parents.split_off(&block);
+        self.certificates = self.certificates.split_off(&certificate);
+        for me in &mut self.nodes {
+            me.cast_in = me.cast_in.split_off(&floor);
+            me.certificates = me.certificates.split_off(&certificate);
+            me.blocks = me.blocks.split_off(&block);
+            me.ready = me.ready.split_off(&(floor, BlockId::default()));
+            me.decided = me.decided.split_off(&floor);
+        }
+    }
+}
+
+impl NodeHistory {
+    /// True if the identity is known to have cast this vote.
+    pub fn has_cast(&self, vote: Vote) -> bool {
+        self.cast_in.get(&vote.slot).is_some_and(|kinds| kinds.contains(&vote.kind))
+    }
+
+    /// What the identity had cast in the slot before it cast `vote`.
+    pub fn cast_before(&self, vote: Vote) -> &[VoteKind] {
+        let kinds = self.cast_in.get(&vote.slot).map_or(&[][..], Vec::as_slice);
+        let place = kinds.iter().rposition(|kind| *kind == vote.kind);
+        &kinds[..place.unwrap_or(kinds.len())]
+    }
+
+    fn forget_votes(&mut self, tip: Slot) {
+        let from = Slot(tip.0.saturating_sub(KEPT_VOTE_SLOTS));
+        if from >= self.votes_from.plus(BATCH_SLOTS) {
+            self.votes_from = from;
+            self.votes = self.votes.split_off(&from);
+        }
+    }
+
+    /// True if the incarnation holds exactly this certificate.
     pub fn holds(&self, id: CertificateId) -> bool {
         self.certificates.contains_key(&id)
     }
@@ -197,8 +279,14 @@ impl NodeHistory {
             CertificateKind::FastFinal(block.hash),
         ];
         kinds.into_iter().any(|kind| self.holds(CertificateId::new(block.slot, kind)))
-            || self.decided.get(&block.slot) == Some(&Some(block))
+            || self.is_final(block)
+    }
+
+    /// True if the incarnation knows that the block is final.
+    pub fn is_final(&self, block: BlockId) -> bool {
+        self.decided.get(&block.slot) == Some(&Some(block))
             || self.start_tip == Some(block)
+            || self.highest == Some(block)
     }
 
     /// SkipPlus(x): SK is held, or finality skipped the slot here.
@@ -217,3 +305,6 @@ impl NodeHistory {
         named.chain(decided).chain(start).collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,155 @@
+//! O11: a notar-fallback vote is safe when it is cast.
+//!
+//! NF(b) helps a block that the voter did not vote for. It is harmless only when no *other* block of
+//! the slot can be fast-finalized any more, which the votes that the voter has stored must show; and
+//! the voter must hold b, and b must stand on something certified. All of this is counted again from
+//! the voter's own Pool. Nothing of it is ever taken back, so it is enough that it holds when the
+//! vote is durable.
+
+use super::recount::{Counts, is_certified};
+use super::{Context, Fact, Findings, Oracle};
+use alpenglow_node::protocol::types::{BlockId, NodeId};
+use alpenglow_node::protocol::vote::{Vote, VoteKind};
+
+/// The oracle.
+#[derive(Debug, Default)]
+pub struct NotarFallbackVote;
+
+/// The first condition that fails, in words.
+fn missing(cx: &Context<'_>, node: NodeId, vote: Vote, block: BlockId) -> Option<String> {
+    let me = cx.history.of(node);
+    let counts = Counts::of(cx.scene, node, me, vote.slot);
+    match counts.own {
+        None => return Some("before its own initial vote was stored".into()),
+        Some(VoteKind::Notar(hash)) if hash == block.hash => {
+            return Some("against its own notar vote".into());
+        }
+        Some(_) => {}
+    }
+    if me.cast_before(vote).contains(&VoteKind::Final) {
+        return Some("after its final vote".into());
+    }
+    if !counts.allow_notar_fallback(cx.scene, block.hash) {
+        let notar = counts.notar.get(&block.hash).copied().unwrap_or(0);
+        let (skip, total) = (counts.skip, cx.scene.total);
+        return Some(format!("with {notar} of {total} for the block and {skip} for skip"));
+    }
+    let Some(parent) = me.blocks.get(&block) else {
+        return Some("without having stored the block".into());
+    };
+    let stands = vote.slot.is_first() || is_certified(cx.scene, me, *parent);
+    (!stands).then(|| format!("but its parent {parent} is not certified"))
+}
+
+impl Oracle for NotarFallbackVote {
+    fn id(&self) -> &'static str {
+        "O11"
+    }
+
+    fn observe(&mut self, cx: &Context<'_>, node: NodeId, _: Fact<'_>, out: &mut Findings) {
+        let from = cx.history.of(node).votes_from;
+        for vote in cx.history.news.cast.iter().filter(|vote| vote.slot >= from) {
+            let (VoteKind::NotarFallback(_), Some(block)) = (vote.kind, vote.block()) else {
+                continue;
+            };
+            if let Some(missing) = missing(cx, node, *vote, block) {
+                let detail = format!("n{node} cast {vote:?} {missing}");
+                out.report(cx, self.id(), Some(vote.slot), &[node], detail);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::oracles::testing::*;
+
+    /// Node 0 has skipped slot 5 and holds block A there, whose parent is certified.
+    fn world(stakes: &[u64]) -> World {
+        World::watched_by("O11", stakes)
+            .stored(0, block(5, A), block(4, A))
+            .certified(0, 4, NF(A), &[1, 2, 3])
+            .cast(0, 5, Skip)
+    }
+
+    #[test]
+    fn forty_percent_exactly_and_one_unit_less() {
+        let enough = world(&[10, 40, 25, 25]).heard(0, &[1], 5, Notar(A));
+        assert_eq!(enough.cast(0, 5, NotarFallback(A)).found(), NOTHING);
+        let less = world(&[10, 39, 26, 25]).heard(0, &[1], 5, Notar(A));
+        let found = "O11: n0 cast NF(5:aaaaaaaa) with 39 of 100 for the block and 10 for skip";
+        assert_eq!(less.cast(0, 5, NotarFallback(A)).found(), [found]);
+    }
+
+    /// The own skip and another make 40 %; with 20 % for the block that is 60 %.
+    #[test]
+    fn twenty_percent_with_forty_of_skips_and_one_unit_less() {
+        let enough = world(&[30, 20, 10, 40]).heard(0, &[1], 5, Notar(A)).heard(0, &[2], 5, Skip);
+        assert_eq!(enough.cast(0, 5, NotarFallback(A)).found(), NOTHING);
+        let less = world(&[30, 19, 11, 40]).heard(0, &[1], 5, Notar(A)).heard(0, &[2], 5, Skip);
+        let found = "O11: n0 cast NF(5:aaaaaaaa) with 19 of 100 for the block and 41 for skip";
+        assert_eq!(less.cast(0, 5, NotarFallback(A)).found(), [found]);
+        let few = world(&[30, 20, 9, 41]).heard(0, &[1], 5, Notar(A)).heard(0, &[2], 5, Skip);
+        let found = "O11: n0 cast NF(5:aaaaaaaa) with 20 of 100 for the block and 39 for skip";
+        assert_eq!(few.cast(0, 5, NotarFallback(A)).found(), [found]);
+    }
+
+    /// Only the first initial vote of a validator counts, and fallback votes do not.
+    #[test]
+    fn a_liar_is_counted_once() {
+        let world = world(&[20, 30, 20, 30])
+            .heard(0, &[1], 5, Notar(A))
+            .heard(0, &[2], 5, Notar(B))
+            .heard(0, &[2], 5, Notar(A))
+            .heard(0, &[3], 5, NotarFallback(A))
+            .cast(0, 5, NotarFallback(A));
+        let found = "O11: n0 cast NF(5:aaaaaaaa) with 30 of 100 for the block and 20 for skip";
+        assert_eq!(world.found(), [found]);
+    }
+
+    #[test]
+    fn every_other_condition() {
+        let heard = |world: World| world.heard(0, &[1, 2], 5, Notar(A));
+        let found = |world: World| heard(world).cast(0, 5, NotarFallback(A)).found();
+        let bare = || World::watched_by("O11", &[1; 5]);
+        let early = bare().stored(0, block(5, A), genesis());
+        assert_eq!(
+            found(early),
+            ["O11: n0 cast NF(5:aaaaaaaa) before its own initial vote was stored"]
+        );
+        let same = bare().cast(0, 5, Notar(A));
+        assert_eq!(found(same), ["O11: n0 cast NF(5:aaaaaaaa) against its own notar vote"]);
+        let over = bare().cast(0, 5, Notar(B)).cast(0, 5, Final);
+        assert_eq!(found(over), ["O11: n0 cast NF(5:aaaaaaaa) after its final vote"]);
+        let unknown = bare().cast(0, 5, Skip);
+        assert_eq!(found(unknown), ["O11: n0 cast NF(5:aaaaaaaa) without having stored the block"]);
+        let hanging = bare().cast(0, 5, Skip).stored(0, block(5, A), block(4, A));
+        let parent = "O11: n0 cast NF(5:aaaaaaaa) but its parent 4:aaaaaaaa is not certified";
+        assert_eq!(found(hanging), [parent]);
+    }
+
+    /// What the others said to the incarnation before is forgotten; what a crash interrupted was
+    /// safe when it became durable.
+    #[test]
+    fn over_restarts() {
+        let forgotten = world(&[1; 5]).heard(0, &[1, 2], 5, Notar(A)).crash(0).start(0);
+        let found = "O11: n0 cast NF(5:aaaaaaaa) with 0 of 5 for the block and 1 for skip";
+        assert_eq!(forgotten.cast(0, 5, NotarFallback(A)).found(), [found]);
+        let interrupted = world(&[1; 5])
+            .heard(0, &[1, 2], 5, Notar(A))
+            .crash_with(0, &[vote(5, Skip), vote(5, NotarFallback(A))], &[])
+            .start(0);
+        assert_eq!(interrupted.found(), NOTHING);
+    }
+
+    /// In a first slot the parent need not be certified.
+    #[test]
+    fn in_a_first_slot() {
+        let world = World::watched_by("O11", &[1; 5])
+            .stored(0, block(8, A), block(6, A))
+            .cast(0, 8, Notar(B))
+            .heard(0, &[1, 2], 8, Notar(A))
+            .cast(0, 8, NotarFallback(A));
+        assert_eq!(world.found(), NOTHING);
+    }
+}

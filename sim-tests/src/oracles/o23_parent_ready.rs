@@ -1,0 +1,139 @@
+//! O23: a node announces exactly the parents that are ready.
+//!
+//! An announced parent that is not ready would let a window fork off; that is judged at once. A ready
+//! parent that is not announced leaves a window without timers; that is judged when an incarnation
+//! ends, for windows above the highest final slot (older ones need not begin any more) whose epoch
+//! is open. Both sides are counted again from the certificates and decisions of the incarnation.
+
+use super::recount::{is_ready, ready};
+use super::{Context, Fact, Findings, Oracle};
+use alpenglow_node::protocol::event::Event;
+use alpenglow_node::protocol::types::{NodeId, Slot, Window};
+
+/// The oracle.
+#[derive(Debug, Default)]
+pub struct ParentReady;
+
+/// Reports what is ready at the end of an incarnation and was not announced.
+fn judge_end(cx: &Context<'_>, node: NodeId, out: &mut Findings) {
+    let me = cx.history.of(node);
+    // Before it reported what it reloaded, an incarnation has not looked at anything yet.
+    let (Some(highest), Some(_)) = (me.highest, me.reloaded_ns) else { return };
+    let certified = me.certificates.keys().next_back().map(|id| id.slot);
+    let decided = me.decided.keys().next_back().copied();
+    let last = certified.max(decided).max(Some(highest.slot)).unwrap_or_default().next();
+    let epoch = |slot: Slot| slot.0 / cx.scene.params.epoch_slots;
+    let windows = (highest.slot.window().0 + 1..=last.window().0).map(Window);
+    for first in windows.map(Window::first).filter(|s| epoch(*s) <= epoch(highest.slot) + 1) {
+        for parent in ready(cx.scene, me, first) {
+            if !me.ready.contains_key(&(first, parent)) {
+                let detail = format!("n{node} never announced {parent}, ready for slot {first}");
+                out.report(cx, "O23", Some(first), &[node], detail);
+            }
+        }
+    }
+}
+
+impl Oracle for ParentReady {
+    fn id(&self) -> &'static str {
+        "O23"
+    }
+
+    fn observe(&mut self, cx: &Context<'_>, node: NodeId, fact: Fact<'_>, out: &mut Findings) {
+        match fact {
+            Fact::Event(Event::ParentReady(first, parent)) => {
+                let starts = first.is_first() || *first == Slot(1);
+                if !starts || !is_ready(cx.scene, cx.history.of(node), *first, *parent) {
+                    let detail = format!("n{node} announced {parent}, not ready for slot {first}");
+                    out.report(cx, "O23", Some(*first), &[node], detail);
+                }
+            }
+            Fact::Crashed => judge_end(cx, node, out),
+            _ => {}
+        }
+    }
+
+    fn finish(&mut self, cx: &Context<'_>, out: &mut Findings) {
+        for (node, about) in cx.history.correct(cx.scene) {
+            if about.up {
+                judge_end(cx, node, out);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::oracles::testing::*;
+
+    /// Node 0 holds a certified block in slot 6, and slot 7 is skipped.
+    fn world() -> World {
+        World::watched_by("O23", &[1; 5]).certified(0, 6, NF(A), &[0]).certified(0, 7, SK, &[0])
+    }
+
+    #[test]
+    fn announced_but_not_ready() {
+        let found = |world: World| world.found();
+        let other = world().ready(0, 8, block(6, A)).ready(0, 8, block(6, B));
+        assert_eq!(found(other), ["O23: n0 announced 6:bbbbbbbb, not ready for slot 8"]);
+        let gap = world().ready(0, 8, block(6, A)).ready(0, 12, block(6, A));
+        assert_eq!(found(gap), ["O23: n0 announced 6:aaaaaaaa, not ready for slot 12"]);
+        let middle = world().ready(0, 8, block(6, A)).ready(0, 7, block(6, A));
+        assert_eq!(found(middle), ["O23: n0 announced 6:aaaaaaaa, not ready for slot 7"]);
+        let elsewhere = world().ready(0, 8, block(6, A)).ready(1, 8, block(6, A));
+        assert_eq!(found(elsewhere), ["O23: n1 announced 6:aaaaaaaa, not ready for slot 8"]);
+        let first = world().ready(0, 8, block(6, A)).ready(0, 1, block(6, A));
+        assert_eq!(found(first), ["O23: n0 announced 6:aaaaaaaa, not ready for slot 1"]);
+    }
+
+    #[test]
+    fn ready_but_not_announced() {
+        let found = ["O23: n0 never announced 6:aaaaaaaa, ready for slot 8"];
+        assert_eq!(world().found(), found, "at the end of the run");
+        assert_eq!(world().crash(0).start(0).found(), found, "at a crash");
+        let second =
+            world().ready(0, 8, block(6, A)).certified(0, 6, NF(B), &[0]).certified(0, 8, SK, &[0]);
+        assert_eq!(second.found(), ["O23: n0 never announced 6:bbbbbbbb, ready for slot 8"]);
+    }
+
+    /// The tip on which a node starts is ready for the window after it.
+    #[test]
+    fn a_tip_at_the_end_of_a_window() {
+        let world = || World::watched_by("O23", &[1; 5]).out(0, block(7, A), genesis()).crash(0);
+        let found = ["O23: n0 never announced 7:aaaaaaaa, ready for slot 8"];
+        assert_eq!(world().start(0).found(), found);
+        assert_eq!(world().start(0).ready(0, 8, block(7, A)).found(), NOTHING);
+    }
+
+    #[test]
+    fn several_parents_and_finality() {
+        let world = world()
+            .ready(0, 8, block(6, A))
+            .certified(0, 6, NO(B), &[0])
+            .ready(0, 8, block(6, B))
+            .certified(0, 6, SK, &[0])
+            .certified(0, 5, FF(C), &[0])
+            .finalized(0, block(5, C), Fast)
+            .ready(0, 8, block(5, C))
+            .certified(0, 9, FF(A), &[0])
+            .finalized(0, block(9, A), Fast)
+            .certified(1, 11, NO(A), &[0])
+            .ready(1, 12, block(11, A))
+            .certified(1, 15, FF(A), &[0])
+            .finalized(1, block(15, A), Fast)
+            .ready(1, 16, block(15, A));
+        assert_eq!(world.found(), NOTHING);
+    }
+
+    /// What lies below the highest final slot need not be announced any more, nor what lies in
+    /// an epoch that is not open (epochs of eight slots here).
+    #[test]
+    fn windows_that_need_not_begin() {
+        let passed = world().certified(0, 8, FF(B), &[0]).finalized(0, block(8, B), Fast);
+        assert_eq!(passed.found(), NOTHING);
+        let mut closed = World::watched_by("O23", &[1; 5]);
+        closed.scene.params.epoch_slots = 8;
+        let closed = closed.certified(0, 15, NO(A), &[0]);
+        assert_eq!(closed.found(), NOTHING);
+    }
+}
