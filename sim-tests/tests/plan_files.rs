@@ -5,7 +5,7 @@ use sim_tests::plan::{Budget, Concrete, Edge, Plan, percent};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-const NAMES: [&str; 13] = [
+const NAMES: [&str; 14] = [
     "calm",
     "crash-restart",
     "even-split",
@@ -18,6 +18,7 @@ const NAMES: [&str; 13] = [
     "one-way-partition",
     "partition-heal",
     "power-cut",
+    "swarm",
     "two-epochs",
 ];
 

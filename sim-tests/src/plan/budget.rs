@@ -212,9 +212,52 @@ impl Budget {
                 }
             }
         }
-        Ok(())
+        self.approve_epochs(world)
+    }
+
+    /// An epoch in which nothing is finalized is the end of the chain: nobody may know the
+    /// validators of the one after next (1.3 of the specification, where nodes halt). So the
+    /// windows that can pass while nothing is owed, and until the cluster has recovered, must be
+    /// fewer than an epoch holds.
+    fn approve_epochs(&self, world: &Concrete) -> Result<(), Defect> {
+        let params = &world.params;
+        // No window passes faster than the timer that skips a silent leader's.
+        let silent = (params.delta_timeout.0 + params.delta_first.0).max(1);
+        let resend = params.standstill.0 + params.standstill_poll.0;
+        let recovery = resend + MOST_FAILED_WINDOWS * silent;
+        let (mut longest, mut dark) = (0, None::<(u64, u64)>);
+        for phase in self.phases.iter().filter(|phase| !phase.reasons.is_empty()) {
+            let end = phase.end.map_or(world.run.duration.0, |end| end.0);
+            // In too short a break nothing need be finalized.
+            let since = dark.filter(|(_, until)| phase.start.0 < until + recovery);
+            let since = since.map_or(phase.start.0, |(since, _)| since);
+            dark = Some((since, end));
+            longest = longest.max(end.saturating_sub(since));
+        }
+        if longest == 0 {
+            return Ok(());
+        }
+        let windows = (longest + resend).div_ceil(silent) + MOST_FAILED_WINDOWS;
+        let slots = windows * SLOTS_PER_WINDOW;
+        if slots <= params.epoch_slots {
+            return Ok(());
+        }
+        let what = format!(
+            "nothing may be final for {} and until the recovery, in which {slots} slots can pass, \
+             and an epoch of {} without a final block is the last one",
+            Nanos(longest),
+            params.epoch_slots
+        );
+        let remedy = "make epochs longer or faults shorter, or say expect.liveness = false";
+        Err(Defect::new("params.epoch_slots", what, remedy))
     }
 }
+
+/// Slots in a leader window.
+const SLOTS_PER_WINDOW: u64 = 4;
+
+/// Windows that may fail in a row with everything healed (13.4), and the one that the heal taints.
+const MOST_FAILED_WINDOWS: u64 = 17;
 
 fn over_budget(world: &Concrete, reason: &Reason, what: String) -> Defect {
     let or = "or say expect.liveness = false";

@@ -151,6 +151,22 @@ fn over_budget_must_be_said() {
     expand(&[slow, "expect.liveness=false".to_owned()]).unwrap();
 }
 
+/// 10 s without a quorum and 10.4 s until lost votes come again are 26 windows of 0.81 s, and 17
+/// may fail after that.
+#[test]
+fn an_epoch_must_outlast_the_faults() {
+    let dark = fault("crash", 10, 10, "nodes = [0, 1, 2]");
+    let of = |slots: u32, faults: &str| {
+        plan("1, 1, 1, 1, 1", HEAL, &format!("[params]\nepoch_slots = {slots}\n{faults}")).expand(1)
+    };
+    assert!(of(172, &dark).is_ok());
+    let error = of(168, &dark).unwrap_err().to_string();
+    assert!(error.contains("in which 172 slots can pass, and an epoch of 168"), "{error}");
+    let again = dark.clone() + &fault("crash", 22, 10, "nodes = [1, 2, 3]");
+    assert!(of(172, &again).is_err(), "2 s in between are not enough to finalize anything");
+    assert!(of(8, &fault("crash", 10, 10, "nodes = [0, 1]")).is_ok(), "60 % go on");
+}
+
 #[test]
 fn recoveries_say_whether_a_bound_applies() {
     let faults = fault("partition", 5, 5, "side = { nodes = [0] }\nstyle = \"jam\"")
