@@ -13,6 +13,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Slots that the board remembers below the highest one that was heard of.
 const KEPT_SLOTS: u64 = 64;
+/// Who has not voted in so many slots is silent: down, or cut off.
+const SILENT_SLOTS: u64 = 8;
 
 /// What liars share.
 #[derive(Debug, Default)]
@@ -25,6 +27,8 @@ pub struct Board {
     pub votes: BTreeMap<(Slot, VoteKind), BTreeMap<NodeId, Signature>>,
     /// Which of several blocks of a slot was given to whom.
     pub groups: BTreeMap<Slot, Vec<(BlockId, BTreeSet<NodeId>)>>,
+    /// The newest slot in which somebody heard each node vote.
+    heard: BTreeMap<NodeId, Slot>,
     highest: Slot,
 }
 
@@ -32,6 +36,8 @@ impl Board {
     /// Remembers a vote.
     pub fn note_vote(&mut self, vote: &SignedVote) {
         let slot = vote.vote.slot;
+        let newest = self.heard.entry(vote.signer).or_default();
+        *newest = slot.max(*newest);
         let entry = self.votes.entry((slot, vote.vote.kind)).or_default();
         entry.insert(vote.signer, vote.signature.clone());
         if slot > self.highest {
@@ -40,6 +46,12 @@ impl Board {
             self.votes = self.votes.split_off(&(floor, VoteKind::Notar(Default::default())));
             self.groups = self.groups.split_off(&floor);
         }
+    }
+
+    /// True if the node has voted of late, or nobody has yet.
+    pub fn is_heard(&self, node: NodeId) -> bool {
+        let newest = self.heard.get(&node).copied().unwrap_or_default();
+        newest.plus(SILENT_SLOTS) >= self.highest
     }
 
     /// Stake behind a vote, without that of `except`.

@@ -1,15 +1,17 @@
 //! B34: a leader builds on the oldest ready parent although newer ones are ready.
 //!
 //! Seen: a first block of a window that leaves out blocks which were certified, and is itself
-//! acceptable, because its parent is ready.
+//! acceptable, because its parent is ready. The liar waits with its window as long as it dares:
+//! certificates of a slot that was contested before come one after the other.
 //!
 //! Must not achieve: that a finalized block is left out. Dropping what was not final is its right.
 
 use super::Lie;
 use super::leader::{Fork, all_pieces, mark, take_slices, through_relays};
 use super::tools::Tools;
+use alpenglow_node::protocol::block::Slice;
 use alpenglow_node::protocol::event::Event;
-use alpenglow_node::protocol::types::{BlockId, Slot};
+use alpenglow_node::protocol::types::{BlockId, Slot, Time};
 use alpenglow_node::protocol::{Effect, Input};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,6 +20,30 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct OldFork {
     chain: Fork,
     ready: BTreeMap<Slot, BTreeSet<BlockId>>,
+    /// The beginning of a window that is held back, and until when.
+    held: Vec<Slice>,
+    until: Time,
+}
+
+impl OldFork {
+    fn tell(&mut self, tools: &mut Tools, honest: &Slice) {
+        let slot = honest.commitment.slot;
+        let ready = self.ready.get(&slot);
+        let ends = ready.and_then(|ready| Some((*ready.first()?, *ready.last()?)));
+        let mut forked = false;
+        let slice = self.chain.follow(tools, honest, |payload| {
+            payload.transactions.push(mark(slot, 0));
+            if let (Some(parent), Some((oldest, newest))) = (&mut payload.parent, ends) {
+                *parent = oldest;
+                forked = oldest < newest;
+            }
+        });
+        self.chain.note(&slice);
+        through_relays(tools, &slice, all_pieces());
+        if forked {
+            tools.did();
+        }
+    }
 }
 
 impl Lie for OldFork {
@@ -29,22 +55,17 @@ impl Lie for OldFork {
             }
         }
         for honest in take_slices(tools, effects) {
-            let slot = honest.commitment.slot;
-            let oldest = self.ready.get(&slot).and_then(|ready| ready.first().copied());
-            let mut forked = false;
-            let slice = self.chain.follow(tools, &honest, |payload| {
-                payload.transactions.push(mark(slot, 0));
-                if let (Some(parent), Some(oldest)) = (&mut payload.parent, oldest)
-                    && oldest.slot < parent.slot
-                {
-                    *parent = oldest;
-                    forked = true;
-                }
-            });
-            self.chain.note(&slice);
-            through_relays(tools, &slice, all_pieces());
-            if forked {
-                tools.did();
+            if honest.commitment.slot.is_first() && honest.commitment.slice == 0 {
+                // Its block must still arrive before the first timeout.
+                let dares = tools.committee.params().delta_timeout_ns;
+                self.until = Time(tools.now.0 + dares);
+                tools.wake_at(self.until);
+            }
+            self.held.push(honest);
+        }
+        if tools.now >= self.until {
+            for honest in std::mem::take(&mut self.held) {
+                self.tell(tools, &honest);
             }
         }
     }

@@ -24,6 +24,9 @@ impl Lie for SplitAtThreshold {
             let stake = tools.quorum(1 + draw.below(1, 4)).saturating_sub(own);
             let above = draw.happens(2, 500_000_000);
             let (mut to, _) = tools.split("who", window, stake, above);
+            to.push(tools.victim("victim", window));
+            to.sort_unstable();
+            to.dedup();
             let liars: Vec<NodeId> = tools.liars.iter().copied().collect();
             to.extend(liars.into_iter().filter(|liar| *liar != tools.me));
             quietly(tools, &slice, &to);

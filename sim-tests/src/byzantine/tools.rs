@@ -87,11 +87,6 @@ impl Tools {
         self.draws.draw(stream, number)
     }
 
-    /// Identities that do not lie.
-    pub fn correct(&self) -> impl Iterator<Item = NodeId> + '_ {
-        self.others.iter().copied().filter(|node| !self.liars.contains(node))
-    }
-
     /// The stake of some nodes.
     pub fn stake<'a>(&self, nodes: impl IntoIterator<Item = &'a NodeId>) -> u64 {
         nodes.into_iter().map(|node| self.committee.stakes().of(*node)).sum()
@@ -107,10 +102,9 @@ impl Tools {
         (u128::from(self.committee.stakes().total()) * u128::from(fifths)).div_ceil(5) as u64
     }
 
-    /// The correct nodes in an order that all liars draw alike.
+    /// The correct nodes that are heard, in an order that all liars draw alike.
     pub fn shuffled(&mut self, what: &str, number: u64) -> Vec<NodeId> {
-        let nodes: Vec<NodeId> =
-            self.committee.nodes().filter(|node| !self.liars.contains(node)).collect();
+        let nodes = self.heard(true);
         let mut keyed: Vec<(u64, NodeId)> = Vec::with_capacity(nodes.len());
         for node in nodes {
             let place = number.wrapping_mul(4_096).wrapping_add(u64::from(node.0));
@@ -120,8 +114,24 @@ impl Tools {
         keyed.into_iter().map(|(_, node)| node).collect()
     }
 
+    fn heard(&self, heard: bool) -> Vec<NodeId> {
+        let board = self.board();
+        let correct = self.committee.nodes().filter(|node| !self.liars.contains(node));
+        correct.filter(|node| board.is_heard(*node) == heard).collect()
+    }
+
+    /// One correct node to tell something else than all others: as a rule one that is not heard,
+    /// because it cannot warn them.
+    pub fn victim(&mut self, what: &str, number: u64) -> NodeId {
+        let (silent, draw) = (self.heard(false), self.common(what, number));
+        match silent.is_empty() || draw.happens(0, 300_000_000) {
+            true => self.shuffled(what, number)[0],
+            false => silent[draw.below(1, silent.len() as u64) as usize],
+        }
+    }
+
     /// Correct nodes that hold as much of `stake` as a drawn order allows; with `above`, one more,
-    /// so that they hold at least `stake`. Second: the others.
+    /// so that they hold at least `stake`. Second: the others that are heard.
     pub fn split(
         &mut self,
         what: &str,
@@ -149,9 +159,9 @@ impl Tools {
         (chosen, rest)
     }
 
-    /// Two halves of the correct stake.
+    /// Two halves of the correct stake that is heard.
     pub fn halves(&mut self, what: &str, number: u64) -> (Vec<NodeId>, Vec<NodeId>) {
-        let half = (self.committee.stakes().total() - self.own_stake()) / 2;
+        let half = self.stake(&self.heard(true)) / 2;
         self.split(what, number, half, false)
     }
 

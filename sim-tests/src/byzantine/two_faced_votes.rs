@@ -2,7 +2,7 @@
 //!
 //! Seen: two signed initial votes of one identity in one slot, which is proof of a lie to whoever
 //! holds both. If the slot was split by a lying leader, everybody hears a vote for the block that
-//! it holds; else one half hears notar and the other skip.
+//! it holds; else one half, or one node that cannot warn the others, hears notar and the rest skip.
 //!
 //! Must not achieve: that one Pool counts both, or a fast-finalization certificate beside
 //! certificates that contradict it.
@@ -54,9 +54,16 @@ fn tell(tools: &mut Tools, slot: Slot, own: VoteKind) {
         (VoteKind::Notar(_), false) => VoteKind::Notar(invented),
         _ => VoteKind::Notar(known.unwrap_or(invented)),
     };
-    let (one, rest) = tools.halves("halves", slot.0);
-    let votes = [(own, one), (other, rest)];
-    for (kind, to) in votes {
+    // One half and the other, or one node and the rest.
+    let (one, rest) = match tools.common("shape", slot.0).happens(0, 500_000_000) {
+        true => tools.halves("halves", slot.0),
+        false => {
+            let victim = tools.victim("victim", slot.0);
+            let rest = tools.others.iter().copied().filter(|node| *node != victim).collect();
+            (vec![victim], rest)
+        }
+    };
+    for (kind, to) in [(own, one), (other, rest)] {
         let vote = tools.sign(slot, kind);
         tools.send(&to, Message::Vote(vote));
     }

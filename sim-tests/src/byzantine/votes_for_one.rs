@@ -23,7 +23,7 @@ impl Lie for VotesForOne {
             )
         });
         for signed in votes {
-            let one = tools.shuffled("one", signed.vote.slot.window().0)[0];
+            let one = tools.victim("one", signed.vote.slot.window().0);
             tools.send(&[one], Message::Vote(signed));
             tools.did();
         }
