@@ -79,6 +79,8 @@ impl Job<'_> {
                 probes.insert("safety-broken".into(), broken);
             }
         }
+        let goal = |name: &String| (name.clone(), probes.get(name).copied().unwrap_or(0));
+        let goals = self.plan.expect.sometimes.iter().map(goal).collect();
         let missed = expectations_missed(self.plan, measure, outcome.virtual_ns);
         let verdict = match &outcome.panicked {
             Some(_) => Verdict::Panic,
@@ -127,6 +129,7 @@ impl Job<'_> {
                 latency_ms: Distribution::of(&measure.transaction_ns),
             },
             probes,
+            goals,
             rules_missed: outcome.rules_missed.iter().map(|rule| (*rule).to_owned()).collect(),
         }
     }
