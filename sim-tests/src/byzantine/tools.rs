@@ -123,11 +123,15 @@ impl Tools {
     /// One correct node to tell something else than all others: as a rule one that is not heard,
     /// because it cannot warn them.
     pub fn victim(&mut self, what: &str, number: u64) -> NodeId {
-        let (silent, draw) = (self.heard(false), self.common(what, number));
-        match silent.is_empty() || draw.happens(0, 300_000_000) {
-            true => self.shuffled(what, number)[0],
-            false => silent[draw.below(1, silent.len() as u64) as usize],
-        }
+        self.silent(number).unwrap_or_else(|| self.shuffled(what, number)[0])
+    }
+
+    /// A correct node that is not heard, if there is one: the same for every lie about `number`.
+    /// Now and then none is chosen all the same.
+    pub fn silent(&mut self, number: u64) -> Option<NodeId> {
+        let (silent, draw) = (self.heard(false), self.draws.draw(0, number));
+        let passed_over = silent.is_empty() || draw.happens(0, 200_000_000);
+        (!passed_over).then(|| silent[draw.below(1, silent.len() as u64) as usize])
     }
 
     /// Correct nodes that hold as much of `stake` as a drawn order allows; with `above`, one more,

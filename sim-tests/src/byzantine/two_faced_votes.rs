@@ -21,7 +21,13 @@ pub struct TwoFacedVotes;
 impl Lie for TwoFacedVotes {
     fn says(&mut self, tools: &mut Tools, _: &Input, effects: &mut Vec<Effect>) {
         let votes: Vec<_> = effects.iter().filter_map(|effect| tools.own_vote(effect)).collect();
-        effects.retain(|effect| tools.own_vote(effect).is_none());
+        // A certificate with the vote that only one may hear would tell it to all.
+        effects.retain(|effect| {
+            !matches!(
+                effect,
+                Effect::Send { message: Message::Vote(_) | Message::Certificate(_), .. }
+            )
+        });
         for signed in votes {
             let slot = signed.vote.slot;
             match signed.vote.kind {
@@ -49,19 +55,18 @@ fn tell(tools: &mut Tools, slot: Slot, own: VoteKind) {
         _ => None,
     });
     let invented = Hash::of("sim/invented", &[&slot.0.to_le_bytes()]);
-    let other = match (own, tools.draw("other", slot.0).happens(0, 750_000_000)) {
+    let other = match (own, tools.common("other", slot.0).happens(0, 750_000_000)) {
         (VoteKind::Notar(_), true) => VoteKind::Skip,
         (VoteKind::Notar(_), false) => VoteKind::Notar(invented),
         _ => VoteKind::Notar(known.unwrap_or(invented)),
     };
-    // One half and the other, or one node and the rest.
-    let (one, rest) = match tools.common("shape", slot.0).happens(0, 500_000_000) {
-        true => tools.halves("halves", slot.0),
-        false => {
-            let victim = tools.victim("victim", slot.0);
+    // One node and the rest, or one half and the other.
+    let (one, rest) = match tools.silent(slot.window().0) {
+        Some(victim) => {
             let rest = tools.others.iter().copied().filter(|node| *node != victim).collect();
             (vec![victim], rest)
         }
+        None => tools.halves("halves", slot.0),
     };
     for (kind, to) in [(own, one), (other, rest)] {
         let vote = tools.sign(slot, kind);

@@ -25,6 +25,7 @@ use super::units::{Nanos, percent};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+mod liars;
 mod recovery;
 
 pub use recovery::Recovery;
@@ -216,14 +217,7 @@ impl Budget {
     /// Refuses a world that cannot keep what its plan expects.
     pub(super) fn approve(&self, world: &Concrete) -> Result<(), Defect> {
         if !self.safety() && world.expect.safety == Safety::Asserted {
-            let what = format!(
-                "byzantine stake {} over the run, and safety is promised below 20 %",
-                percent(self.byzantine, self.total)
-            );
-            let remedy = "select less stake, or say expect.safety = \"may-break\"";
-            let last = world.faults.iter().rposition(|f| f.effect.kind().premise == Premise::Lying);
-            let defect = Defect::new("stake", what, remedy);
-            return Err(last.map_or(defect.clone(), |index| defect.of(index)));
+            return Err(liars::too_many(world, self));
         }
         if !world.expect.liveness {
             return Ok(());
@@ -372,19 +366,9 @@ fn phase(world: &Concrete, slack: Nanos, start: Nanos, end: Option<&Nanos>) -> P
         let causes = causes.cloned().collect();
         phase.reasons.push(Reason::Reachable { stake: phase.reachable, total, causes });
     }
-    phase.reasons.extend(split(&active, phase.reachable, total));
+    phase.reasons.extend(liars::split(&active, phase.reachable, total));
     phase.reasons.extend(base_reasons(world, slack, start));
     phase
-}
-
-/// A3: no two correct nodes reconstruct different blocks of one slot. Needed unless more than 80 %
-/// of the stake is correct and in touch.
-fn split(active: &[&Fault], reachable: u64, total: u64) -> Option<Reason> {
-    let splits =
-        |f: &&&Fault| matches!(&f.effect, Effect::Byzantine { behaviour } if behaviour.split());
-    let causes: Vec<String> = active.iter().filter(splits).map(|f| f.label.clone()).collect();
-    let withstands = u128::from(reachable) * 5 > u128::from(total) * 4;
-    (!withstands && !causes.is_empty()).then_some(Reason::Split { stake: reachable, total, causes })
 }
 
 /// Premises that the world itself breaks at `time`, whatever the faults.

@@ -232,7 +232,7 @@ pub struct Expect {
 }
 
 /// What a plan may say should happen sometimes.
-pub const SOMETIMES: [&str; 15] = [
+pub const SOMETIMES: [&str; 16] = [
     "fast-finalization",
     "slow-finalization",
     "skip-certificate",
@@ -245,6 +245,7 @@ pub const SOMETIMES: [&str; 15] = [
     "catch-up",
     "full-slice",
     "equivocation-seen",
+    "offence-seen",
     "safe-to-notar",
     "safe-to-skip",
     "safety-broken",
