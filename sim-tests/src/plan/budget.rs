@@ -84,6 +84,13 @@ pub enum Reason {
         /// Labels of the faults that are in force on nodes or links.
         causes: Vec<String>,
     },
+    /// 20 % of the stake or more lies in this run.
+    Byzantine {
+        /// How much.
+        stake: u64,
+        /// All stake.
+        total: u64,
+    },
     /// Leaders may make correct nodes reconstruct different blocks of one slot, and too few of
     /// them are in touch to stand that.
     Split {
@@ -120,6 +127,9 @@ impl fmt::Display for Reason {
             Reason::Reachable { stake, total, .. } => {
                 write!(f, "reachable stake {} < 60 %", percent(*stake, *total))
             }
+            Reason::Byzantine { stake, total } => {
+                write!(f, "byzantine stake {}, not below 20 %", percent(*stake, *total))
+            }
             Reason::Split { stake, total, .. } => write!(
                 f,
                 "leaders split the votes while only {} are correct and in touch",
@@ -148,7 +158,7 @@ impl Reason {
             Reason::Reachable { causes, .. } | Reason::Split { causes, .. } => {
                 format!("{self} {time}: {}", causes.join(", "))
             }
-            Reason::Lossy { .. } => format!("{self} {time}"),
+            Reason::Lossy { .. } | Reason::Byzantine { .. } => format!("{self} {time}"),
             Reason::Delay { .. } | Reason::Slack { .. } => format!("{self}, {time}"),
         }
     }
@@ -258,6 +268,7 @@ fn over_budget(world: &Concrete, reason: &Reason, what: String) -> Defect {
             Defect::new("params.delta", what, &remedy)
         }
         Reason::Lossy { .. } => Defect::new("network", what, or),
+        Reason::Byzantine { .. } => Defect::new("expect", what, or),
         Reason::Slack { .. } => {
             Defect::new("disk.sync", what, &format!("use faster disks and processors, {or}"))
         }
@@ -365,6 +376,9 @@ fn phase(world: &Concrete, slack: Nanos, start: Nanos, end: Option<&Nanos>) -> P
         let causes = world.faults.iter().map(|f| &f.label).filter(|l| labels.contains(l));
         let causes = causes.cloned().collect();
         phase.reasons.push(Reason::Reachable { stake: phase.reachable, total, causes });
+    }
+    if u128::from(phase.byzantine) * 5 >= u128::from(total) {
+        phase.reasons.push(Reason::Byzantine { stake: phase.byzantine, total });
     }
     phase.reasons.extend(liars::split(&active, phase.reachable, total));
     phase.reasons.extend(base_reasons(world, slack, start));
