@@ -5,7 +5,8 @@
 //! > passed the window
 //!
 //! Claimed for nodes in scope, if they hold at least 60 % of the stake, in windows that became
-//! ready after the heal. R is 0 there, because nothing of such a window was lost.
+//! ready after the heal. R is 0 there, because nothing of such a window was lost, unless identities
+//! lie in this run: then a slot may end only when a block has been fetched.
 
 use super::windows::{Windows, places};
 use super::{Context, Fact, Findings, Oracle, Scene};
@@ -30,7 +31,8 @@ impl SlotsResolve {
         let growth = self.windows.facts.get(&window).map_or(0, |facts| facts.growth);
         let local = b.timeout(growth) + place * b.block;
         let late = (place - 1) * b.delta.saturating_sub(b.block);
-        self.windows.after_ready(window, 3 * b.delta + b.drifted(local) + late + b.slack)
+        let repair = b.repair_for_lies();
+        self.windows.after_ready(window, 3 * b.delta + b.drifted(local) + late + repair + b.slack)
     }
 
     fn check(&mut self, cx: &Context<'_>, out: &mut Findings) {

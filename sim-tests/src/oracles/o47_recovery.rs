@@ -101,7 +101,8 @@ impl RecoveryBound {
         let windows: u64 = (0..j)
             .map(|i| {
                 let growth = stall.growth(base.0 + i);
-                b.any_window(growth, if i == 0 && lost { b.repair() } else { 0 })
+                let repair = if i == 0 && lost { b.repair() } else { b.repair_for_lies() };
+                b.any_window(growth, repair)
             })
             .sum();
         let fast = cx.scene.at_least(cx.scene.stake_of(scope), 4);

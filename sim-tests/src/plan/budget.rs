@@ -20,10 +20,12 @@
 use super::concrete::Concrete;
 use super::concrete::check::Defect;
 use super::fault::{Effect, Fault, Premise};
+use super::settings::Safety;
 use super::units::{Nanos, percent};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+mod liars;
 mod recovery;
 
 pub use recovery::Recovery;
@@ -52,6 +54,8 @@ pub struct Phase {
     pub start: Nanos,
     /// The first moment after it. None: the end of the run.
     pub end: Option<Nanos>,
+    /// Stake of identities that lie in this or another phase: nothing is counted on them.
+    pub byzantine: u64,
     /// Stake of nodes that are down after having run.
     pub crashed: u64,
     /// Stake of nodes that stand still.
@@ -80,6 +84,23 @@ pub enum Reason {
         /// Labels of the faults that are in force on nodes or links.
         causes: Vec<String>,
     },
+    /// 20 % of the stake or more lies in this run.
+    Byzantine {
+        /// How much.
+        stake: u64,
+        /// All stake.
+        total: u64,
+    },
+    /// Leaders may make correct nodes reconstruct different blocks of one slot, and too few of
+    /// them are in touch to stand that.
+    Split {
+        /// The stake in touch; it would have to be more than 80 %.
+        stake: u64,
+        /// All stake.
+        total: u64,
+        /// Labels of the lies.
+        causes: Vec<String>,
+    },
     /// The network as such loses or damages messages.
     Lossy {
         /// Which condition, with its figure.
@@ -106,6 +127,14 @@ impl fmt::Display for Reason {
             Reason::Reachable { stake, total, .. } => {
                 write!(f, "reachable stake {} < 60 %", percent(*stake, *total))
             }
+            Reason::Byzantine { stake, total } => {
+                write!(f, "byzantine stake {}, not below 20 %", percent(*stake, *total))
+            }
+            Reason::Split { stake, total, .. } => write!(
+                f,
+                "leaders split the votes while only {} are correct and in touch",
+                percent(*stake, *total)
+            ),
             Reason::Lossy { what } => write!(f, "{what}"),
             Reason::Delay { max, delta } => {
                 write!(f, "a message can take {max}, longer than delta = {delta}")
@@ -126,8 +155,10 @@ impl Reason {
             None => format!("from {start} on"),
         };
         match self {
-            Reason::Reachable { causes, .. } => format!("{self} {time}: {}", causes.join(", ")),
-            Reason::Lossy { .. } => format!("{self} {time}"),
+            Reason::Reachable { causes, .. } | Reason::Split { causes, .. } => {
+                format!("{self} {time}: {}", causes.join(", "))
+            }
+            Reason::Lossy { .. } | Reason::Byzantine { .. } => format!("{self} {time}"),
             Reason::Delay { .. } | Reason::Slack { .. } => format!("{self}, {time}"),
         }
     }
@@ -145,8 +176,8 @@ impl Budget {
         let moments: Vec<Nanos> = moments.into_iter().collect();
         let slack = slack(world, world.disk.sync);
         let phase = |(i, start): (usize, &Nanos)| phase(world, slack, *start, moments.get(i + 1));
-        // No kind of fault makes a node lie yet.
-        let byzantine = 0;
+        let stake = |node: &u16| world.nodes[usize::from(*node)].stake;
+        let byzantine = world.byzantine().iter().map(stake).sum();
         let phases = moments.iter().enumerate().map(phase).collect();
         Budget { total: world.total_stake(), byzantine, slack, phases }
     }
@@ -195,6 +226,9 @@ impl Budget {
 
     /// Refuses a world that cannot keep what its plan expects.
     pub(super) fn approve(&self, world: &Concrete) -> Result<(), Defect> {
+        if !self.safety() && world.expect.safety == Safety::Asserted {
+            return Err(liars::too_many(world, self));
+        }
         if !world.expect.liveness {
             return Ok(());
         }
@@ -262,8 +296,12 @@ const MOST_FAILED_WINDOWS: u64 = 17;
 fn over_budget(world: &Concrete, reason: &Reason, what: String) -> Defect {
     let or = "or say expect.liveness = false";
     match reason {
-        Reason::Reachable { causes, .. } => {
-            let remedy = format!("leave at least 60 % of the stake in touch, {or}");
+        Reason::Reachable { causes, .. } | Reason::Split { causes, .. } => {
+            let least = match reason {
+                Reason::Split { .. } => "more than 80 %",
+                _ => "at least 60 %",
+            };
+            let remedy = format!("leave {least} of the stake in touch, {or}");
             let culprit = world.faults.iter().position(|f| causes.contains(&f.label));
             let defect = Defect::new("nodes", what, &remedy);
             culprit.map_or(defect.clone(), |index| defect.of(index))
@@ -273,6 +311,7 @@ fn over_budget(world: &Concrete, reason: &Reason, what: String) -> Defect {
             Defect::new("params.delta", what, &remedy)
         }
         Reason::Lossy { .. } => Defect::new("network", what, or),
+        Reason::Byzantine { .. } => Defect::new("expect", what, or),
         Reason::Slack { .. } => {
             Defect::new("disk.sync", what, &format!("use faster disks and processors, {or}"))
         }
@@ -299,6 +338,7 @@ fn slack(world: &Concrete, sync: Nanos) -> Nanos {
 /// What a fault takes from a node, the worst first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum State {
+    Lying,
     Absent,
     Crashed,
     Paused,
@@ -324,7 +364,7 @@ fn state(world: &Concrete, fault: &Fault) -> Option<State> {
             }
             _ => None,
         },
-        Premise::Cut | Premise::Harmless => None,
+        Premise::Cut | Premise::Lying | Premise::Harmless => None,
     }
 }
 
@@ -339,6 +379,7 @@ fn phase(world: &Concrete, slack: Nanos, start: Nanos, end: Option<&Nanos>) -> P
     let mut phase = Phase {
         start,
         end: end.copied(),
+        byzantine: 0,
         crashed: 0,
         paused: 0,
         absent: 0,
@@ -351,11 +392,15 @@ fn phase(world: &Concrete, slack: Nanos, start: Nanos, end: Option<&Nanos>) -> P
     let cuts: Vec<&Fault> = active.iter().filter(cut).copied().collect();
     let taken: Vec<(State, &Fault)> =
         active.iter().filter_map(|f| state(world, f).map(|s| (s, *f))).collect();
+    let liars = world.byzantine();
     let mut groups = BTreeMap::<Vec<bool>, u64>::new();
     for (node, about) in (0u16..).zip(&world.nodes) {
         let hit = |fault: &Fault| fault.nodes.binary_search(&node).is_ok();
-        let worst = taken.iter().filter(|(_, fault)| hit(fault)).map(|(state, _)| *state).min();
+        let lying = liars.contains(&node).then_some(State::Lying);
+        let worst = taken.iter().filter(|(_, fault)| hit(fault)).map(|(state, _)| *state);
+        let worst = worst.chain(lying).min();
         let count = match worst {
+            Some(State::Lying) => &mut phase.byzantine,
             Some(State::Absent) => &mut phase.absent,
             Some(State::Crashed) => &mut phase.crashed,
             Some(State::Paused) => &mut phase.paused,
@@ -368,12 +413,17 @@ fn phase(world: &Concrete, slack: Nanos, start: Nanos, end: Option<&Nanos>) -> P
     phase.unreachable = groups.values().sum::<u64>() - phase.reachable;
     let total = world.total_stake();
     if u128::from(phase.reachable) * 5 < u128::from(total) * 3 {
-        let relevant = cuts.iter().chain(taken.iter().map(|(_, fault)| fault));
-        let labels: BTreeSet<&String> = relevant.map(|fault| &fault.label).collect();
+        let relevant = cuts.iter().copied().chain(taken.iter().map(|(_, fault)| *fault));
+        let lies = world.faults.iter().filter(|f| f.effect.kind().premise == Premise::Lying);
+        let labels: BTreeSet<&String> = relevant.chain(lies).map(|fault| &fault.label).collect();
         let causes = world.faults.iter().map(|f| &f.label).filter(|l| labels.contains(l));
         let causes = causes.cloned().collect();
         phase.reasons.push(Reason::Reachable { stake: phase.reachable, total, causes });
     }
+    if u128::from(phase.byzantine) * 5 >= u128::from(total) {
+        phase.reasons.push(Reason::Byzantine { stake: phase.byzantine, total });
+    }
+    phase.reasons.extend(liars::split(&active, phase.reachable, total));
     phase.reasons.extend(base_reasons(world, slack, start));
     phase
 }
