@@ -27,6 +27,7 @@ pub struct Scenario {
     sets: Vec<String>,
     seed: u64,
     options: Options,
+    change: Option<fn(&mut Concrete)>,
 }
 
 /// A run that was made.
@@ -44,12 +45,18 @@ impl Scenario {
     pub fn plan(name: &str) -> Scenario {
         let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
         let plan = root.join("../fault-plans").join(name).with_extension("toml");
-        Scenario { plan, sets: Vec::new(), seed: 0, options: Options::default() }
+        Scenario { plan, sets: Vec::new(), seed: 0, options: Options::default(), change: None }
     }
 
     /// Overrides a value of the plan: `cluster.nodes=4`.
     pub fn set(mut self, set: &str) -> Scenario {
         self.sets.push(set.into());
+        self
+    }
+
+    /// Changes the world itself, in ways that no plan file can say.
+    pub fn change(mut self, change: fn(&mut Concrete)) -> Scenario {
+        self.change = Some(change);
         self
     }
 
@@ -95,7 +102,11 @@ impl Scenario {
     /// The concrete plan.
     pub fn expand(&self) -> Concrete {
         let plan = Plan::load(&self.plan, &self.sets).unwrap_or_else(|error| panic!("{error}"));
-        plan.expand(self.seed).unwrap_or_else(|error| panic!("{error}"))
+        let mut plan = plan.expand(self.seed).unwrap_or_else(|error| panic!("{error}"));
+        if let Some(change) = self.change {
+            change(&mut plan);
+        }
+        plan
     }
 
     /// Makes the run.

@@ -47,6 +47,40 @@ fn sixty_percent_is_exact() {
     assert_eq!(Budget::of(&short).explain(Nanos::from_secs(15), Nanos::from_secs(20)).len(), 0);
 }
 
+/// Who can count on whom: the heaviest group of healthy nodes, phase by phase.
+#[test]
+fn who_is_in_touch() {
+    let faults = fault("partition", 10, 10, "side = { nodes = [0] }")
+        + &fault("pause", 15, 10, "nodes = [1]");
+    let world = world("10, 20, 15, 30, 25", HEAL, &faults);
+    let budget = Budget::of(&world);
+    let from_to = |from, to| {
+        let in_touch = budget.in_touch(Nanos::from_secs(from), Nanos::from_secs(to));
+        (0..5).filter(|node| in_touch(*node)).collect::<Vec<u16>>()
+    };
+    assert_eq!(from_to(0, 9), [0, 1, 2, 3, 4]);
+    assert_eq!(from_to(0, 10), [1, 2, 3, 4]);
+    assert_eq!(from_to(10, 14), [1, 2, 3, 4]);
+    assert_eq!(from_to(12, 22), [2, 3, 4]);
+    assert_eq!(from_to(20, 22), [0, 2, 3, 4]);
+    assert_eq!(from_to(25, 60), [0, 1, 2, 3, 4]);
+}
+
+/// Packets that never fit are a reason, and one that no heal takes away.
+#[test]
+fn an_mtu_below_a_shred() {
+    let run = "heal_at = \"50s\"";
+    let lost = |mtu: &str| {
+        let text = format!("network = {{ mtu = \"{mtu}\" }}\nexpect = {{ liveness = false }}");
+        let budget = Budget::of(&world("1, 1, 1, 1", run, &text));
+        budget.explain(Nanos(0), Nanos::from_secs(60))
+    };
+    assert_eq!(lost("1472B"), [] as [&str; 0]);
+    assert_eq!(lost("1471B"), ["an mtu of 1471B, and packets of up to 1472B from 0.000 s on"]);
+    let owed = plan("1, 1, 1, 1", run, "network = { mtu = \"1kB\" }").expand(1).unwrap_err();
+    assert!(owed.to_string().contains("an mtu of 1kB"), "{owed}");
+}
+
 #[test]
 fn faults_at_one_time_add_up_and_phases_of_one_reason_join() {
     let faults = fault("crash", 10, 10, "nodes = [0]")
