@@ -15,6 +15,7 @@ pub mod setup;
 
 use crate::oracles::{self, Oracle, Scene, Violation};
 use crate::plan::{Budget, Concrete, Edge, Effect, Nanos};
+use crate::trace::log::Log;
 use crate::workload::Workload;
 use crate::world::observe::Stats;
 use crate::world::{Panicked, Stop, World};
@@ -56,6 +57,8 @@ pub struct Options {
     pub oracles: bool,
     /// Where to write a line of text for every fact.
     pub trace: Option<std::path::PathBuf>,
+    /// Keep what nodes observe in the recorder's log. Changes nothing but time and memory.
+    pub record: bool,
 }
 
 impl Default for Options {
@@ -69,6 +72,7 @@ impl Default for Options {
             progress: None,
             oracles: true,
             trace: None,
+            record: false,
         }
     }
 }
@@ -120,6 +124,7 @@ pub fn run(plan: &Concrete, seed: u64, options: Options) -> Outcome {
     let watchers: Vec<Box<dyn Oracle + Send>> =
         if options.oracles { oracles::all(&scene) } else { Vec::new() };
     let recorder = Recorder::new(scene, watchers);
+    recorder.lock().expect("nobody else has it yet").log = options.record.then(Log::default);
     if let Some(path) = &options.trace {
         match std::fs::File::create(path) {
             Ok(file) => {

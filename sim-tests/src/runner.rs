@@ -4,9 +4,11 @@ use crate::cluster::{self, Options, Outcome};
 use crate::measure::Measure;
 use crate::oracles::Violation;
 use crate::plan::{Concrete, RecoveryGate, percent};
+use crate::report::html;
 use crate::report::json::{self, Distribution, RunReport, Slots};
 use crate::report::seedfile::{Expectation, Expected, Found, SEED_FORMAT, Seed, SeedFile};
 use crate::report::verdict::Verdict;
+use crate::trace::{Format, brief, chrome};
 use alpenglow_node::protocol::rules;
 use indicatif::{ProgressBar, ProgressStyle};
 use nix::sys::resource::{UsageWho, getrusage};
@@ -22,6 +24,8 @@ pub struct Job<'a> {
     pub seed: u64,
     /// Where to write a line of text for every fact.
     pub trace: Option<PathBuf>,
+    /// Keep what nodes observe, to draw it or to write it down afterwards.
+    pub record: bool,
     /// No progress bar.
     pub quiet: bool,
 }
@@ -44,6 +48,11 @@ fn wall() -> std::time::Instant {
 impl Job<'_> {
     /// Runs it.
     pub fn run(&self) -> RunReport {
+        self.observe().0
+    }
+
+    /// Runs it, and gives everything else that is known of it too.
+    pub fn observe(&self) -> (RunReport, Outcome) {
         let bar = match self.quiet {
             true => ProgressBar::hidden(),
             false => ProgressBar::new(0),
@@ -59,15 +68,16 @@ impl Job<'_> {
         };
         let progress = Some(Arc::new(progress) as Arc<_>);
         let trace = self.trace.clone();
-        let options = Options { progress, trace, ..Options::default() };
+        let options = Options { progress, trace, record: self.record, ..Options::default() };
         let (started, cpu) = (wall(), cpu_ms());
         let outcome = cluster::run(self.plan, self.seed, options);
         bar.finish_and_clear();
         let wall_ms = started.elapsed().as_millis() as u64;
-        self.report(&outcome, wall_ms, cpu_ms() - cpu)
+        (self.report(&outcome, wall_ms, cpu_ms() - cpu), outcome)
     }
 
-    fn report(&self, outcome: &Outcome, wall_ms: u64, cpu_ms: u64) -> RunReport {
+    /// What to tell of a run that was made.
+    pub fn report(&self, outcome: &Outcome, wall_ms: u64, cpu_ms: u64) -> RunReport {
         let recorder = outcome.recorder();
         let measure = &recorder.measure;
         let mut violations: Vec<Violation> = recorder.violations.clone();
@@ -206,6 +216,24 @@ pub fn expectations_missed(plan: &Concrete, measure: &Measure, virtual_ns: u64) 
         }
     }
     missed
+}
+
+/// The page of a run, if it was recorded.
+pub fn page(report: &RunReport, outcome: &Outcome, replay: &str) -> Option<String> {
+    let recorder = outcome.recorder();
+    let record = recorder.record(outcome.virtual_ns)?;
+    Some(html::run(&html::Picture { report, record, measure: &recorder.measure, replay }))
+}
+
+/// The trace of a run in the format that is made afterwards, if it was recorded.
+pub fn trace(format: Format, outcome: &Outcome) -> Option<String> {
+    let recorder = outcome.recorder();
+    let record = recorder.record(outcome.virtual_ns)?;
+    match format {
+        Format::Text => None, // was written while it happened
+        Format::Brief => Some(brief::render(&record)),
+        Format::Chrome => Some(chrome::render(&record).to_string() + "\n"),
+    }
 }
 
 /// The seed file of a failed run.
