@@ -53,8 +53,8 @@ pub struct SlotLog {
     pub begin_ns: Option<u64>,
     /// When a node first could build on a parent of it; only for first slots of windows.
     pub ready_ns: Option<u64>,
-    /// When a leader began with its block, and when it was last seen at it.
-    pub work_ns: Option<(u64, u64)>,
+    /// Who first began with a block for it, when, and when that node was last seen at it.
+    pub work: Option<(u16, u64, u64)>,
     /// First and last finalization of its block by a node.
     pub final_ns: Option<(u64, u64)>,
     /// Votes cast: (kind, block, node), in order of time; a restarted node may repeat itself.
@@ -242,8 +242,8 @@ impl Log {
             // Known long before, and long after: neither says when the slot was at work.
             Kind::TimersSet | Kind::Reloaded | Kind::Standstill | Kind::CatchUp => return,
             Kind::Production | Kind::ParentSwitched | Kind::BlockSent => {
-                let from = log.work_ns.map_or(at_ns, |(from, _)| from);
-                log.work_ns = Some((from, at_ns));
+                let (_, _, until) = log.work.get_or_insert((node.0, at_ns, at_ns));
+                *until = at_ns;
             }
             Kind::FinalFast | Kind::FinalSlow | Kind::FinalIndirect => {
                 let first = log.final_ns.map_or(at_ns, |(first, _)| first);

@@ -65,7 +65,7 @@ pub fn run(picture: &Picture<'_>) -> String {
         .map(|kept| {
             let (from, to) = kept.span_ns.unzip();
             json!({
-                "what": kept.detail.name(), "seen": kept.seen, "kept": kept.kept,
+                "what": kept.detail.name(), "detail": kept.detail as u8, "seen": kept.seen, "kept": kept.kept,
                 "from_ms": from.map(ms), "to_ms": to.map(ms),
             })
         })
@@ -143,10 +143,12 @@ fn slots(record: &Record<'_>, measure: &Measure, end_ns: u64) -> Vec<Value> {
         let begin = log.begin_ns.map(|begin| begin.max(latest).min(end_ns));
         latest = begin.unwrap_or(latest);
         let mut row = stake(record, log);
+        // The schedule of the world; a node that believes in another one is drawn where it worked.
+        let planned = record.scene.committee.leader(Slot(*slot).window()).0;
         let more = json!({
             "slot": slot, "end": end, "begin_ms": begin.map(ms),
-            "leader": record.scene.committee.leader(Slot(*slot).window()).0,
-            "work_ms": log.work_ns.map(|(from, to)| [ms(from), ms(to)]),
+            "leader": log.work.map_or(planned, |(node, ..)| node),
+            "work_ms": log.work.map(|(_, from, to)| [ms(from), ms(to)]),
             "final_ms": log.final_ns.map(|(first, last)| [ms(first), ms(last)]),
         });
         if let (Value::Object(row), Value::Object(more)) = (&mut row, more) {

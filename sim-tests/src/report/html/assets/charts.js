@@ -47,7 +47,7 @@ function cumulative(drawing, width, height, ranks, name) {
   const [low, high] = bounds(ranks);
   const [left, right, top, bottom] = [46, width - 14, 16, height - 42];
   const x = logAxis(drawing, low, high, left, right, top, bottom);
-  drawing.append(svg("text", { x: left, y: bottom + 33 }, `${name} latency, logarithmic`));
+  if (width > 440) drawing.append(svg("text", { x: left, y: bottom + 33 }, `${name} latency, logarithmic`));
   const y = (part) => bottom - (bottom - top) * part;
   for (const part of [0, 0.25, 0.5, 0.75, 1]) {
     drawing.append(svg("line", { class: "tick", x1: left, x2: right, y1: y(part), y2: y(part) }), svg("text", { x: left - 6, y: y(part) + 4, "text-anchor": "end" }, `${part * 100} %`));
@@ -75,28 +75,30 @@ function recoveryCard() {
     return card("recovery", "Recovery after each fault", "", body);
   }
   const far = Math.max(100, ...list.flatMap((r) => [r.first_finalization_ms, r.caught_up_ms, r.bound_ms]).filter((v) => v !== null)) * 1.08;
-  body.append(chart(list.length * 46 + 50, "Recovery after each fault", (drawing, width) => {
+  const each = innerWidth < 640 ? 64 : 46; // the words of a row take a second line where it is narrow
+  body.append(chart(list.length * each + 50, "Recovery after each fault", (drawing, width) => {
     const [left, right, top] = [8, width - 8, 6];
-    const bottom = top + list.length * 46;
+    const bottom = top + list.length * each;
     const x = (value) => left + (right - left) * Math.min(1, value / far);
     const distance = step(far, width / 90);
     for (let at = 0; at <= far; at += distance) {
       drawing.append(svg("line", { class: "tick", x1: x(at), x2: x(at), y1: top, y2: bottom }), svg("text", { x: x(at), y: bottom + 16, "text-anchor": at ? "middle" : "start" }, `${seconds(at, distance)} s`));
     }
     drawing.append(svg("line", { class: "axis", x1: left, x2: right, y1: bottom, y2: bottom }), svg("text", { x: (left + right) / 2, y: bottom + 33, "text-anchor": "middle" }, "since the heal"));
-    list.forEach((r, i) => recoveryRow(drawing, r, top + i * 46, x, left, right));
+    list.forEach((r, i) => recoveryRow(drawing, r, top + i * each, x, left, right, each > 46));
   }));
   return card("recovery", "Recovery after each fault", "filled to the first new finalization, light until all have caught up; the line is the bound that the model promises", body);
 }
 
-function recoveryRow(drawing, r, y, x, left, right) {
+function recoveryRow(drawing, r, y, x, left, right, narrow) {
   const [first, caught] = [r.first_finalization_ms, r.caught_up_ms];
   const late = r.bound_ms !== null && (first === null || first > r.bound_ms);
   const hue = late ? colours.trouble : colours.final;
   const words = `${r.fault} at ${(r.healed_at_ms / 1000).toFixed(3)} s`;
   const end = first === null ? "never finalized again" : `${ms(first)}, all caught up ${caught === null ? "never" : ms(caught)}`;
-  const bound = r.bound_ms === null ? "no bound: something else is still broken" : `bound ${ms(r.bound_ms)}`;
-  drawing.append(svg("text", { class: "strong", x: left, y: y + 14 }, words), svg("text", { x: left + 7 * words.length + 12, y: y + 14 }, `${end} · ${bound}`));
+  const bound = r.bound_ms === null ? "no bound" : `bound ${ms(r.bound_ms)}`;
+  drawing.append(svg("text", { class: "strong", x: left, y: y + 14 }, words), svg("text", narrow ? { x: left, y: y + 30 } : { x: left + 7 * words.length + 12, y: y + 14 }, `${end} · ${bound}`));
+  if (narrow) y += 18;
   if (caught !== null) drawing.append(svg("rect", { x: left, y: y + 21, width: Math.max(1, x(caught) - left), height: 14, fill: colours[late ? "trouble-soft" : "final-soft"] }));
   if (first !== null) drawing.append(svg("rect", { x: left, y: y + 21, width: Math.max(2, x(first) - left), height: 14, fill: hue }));
   else drawing.append(svg("line", { x1: left, x2: right, y1: y + 28, y2: y + 28, stroke: hue, "stroke-width": 2, "stroke-dasharray": "6 4" }));

@@ -10,6 +10,9 @@ let rowHeight = 24;
 /// Where a group sits inside its lane, and which of the four layers it belongs to.
 const PLACE = { blocks: 0.22, received: 0.5, votes: 0.5, timers: 0.5, repair: 0.22, certificates: 0.78, finality: 0.5, power: 0.5, trouble: 0.5 };
 
+/// Far out: where the band of a group begins in its lane, and how high it is.
+const BAND = { blocks: [0.1, 0.14], votes: [0.28, 0.14], certificates: [0.46, 0.1], finality: [0.6, 0.32], skip: [0.1, 0.82] };
+
 function colourOf(kind) {
   const name = kinds[kind].short;
   if (/^(got )?(N|NF)$|^\[(NO|NF)\]$/.test(name)) return colours.notar;
@@ -80,6 +83,7 @@ function drawLanes(canvas, box, spacer) {
   g.clip();
   drawGround(g, lane);
   drawEvents(g, lane);
+  drawUnknown(g);
   drawViolations(g, lane);
   drawPicked(g, lane);
   g.restore();
@@ -133,11 +137,36 @@ function drawGround(g, lane) {
   }
 }
 
+/// Time of which the page has figures but no single events.
+function drawUnknown(g) {
+  const left = data.left_out.find((one) => one.detail === 1);
+  if (!left || left.from_ms === null) return;
+  const paint = (a, b) => {
+    [a, b] = [Math.max(a, view.left), Math.min(b, view.width)];
+    if (b - a < 2) return;
+    g.fillStyle = colours.hover;
+    g.fillRect(a, HEAD, b - a, view.height - HEAD);
+    g.strokeStyle = colours["line-strong"];
+    hatch(g, a, HEAD, b - a, view.height - HEAD);
+    g.fillStyle = colours.soft;
+    const words = "single events were left out here";
+    const wide = g.measureText(words).width;
+    if (b - a < wide + 24) return;
+    g.fillStyle = colours.card;
+    g.fillRect((a + b - wide) / 2 - 8, HEAD + 20, wide + 16, 24);
+    g.fillStyle = colours.ink;
+    g.fillText(words, (a + b - wide) / 2, HEAD + 32);
+  };
+  paint(xOf(0), xOf(left.from_ms));
+  if (left.to_ms < END - 2000) paint(xOf(left.to_ms), xOf(END));
+}
+
 function drawEvents(g, lane) {
   const [first, last] = [lower(state.from), lower(state.to + 1e-9)];
   const width = Math.ceil(view.width - view.left);
   const perSlot = width * 400 / (state.to - state.from);
   const near = perSlot > 46;
+  const far = perSlot < 9; // a slot is a few pixels: layers become thin bands, so that exceptions stand out
   const radius = near ? Math.max(2.2, Math.min(4.4, rowHeight / 7.5)) : 0;
   const buckets = kinds.map(() => []);
   const seen = new Int32Array(data.nodes.length * kinds.length).fill(-1);
@@ -161,10 +190,15 @@ function drawEvents(g, lane) {
     if (!points.length) return;
     const { short, group } = kinds[kind];
     g.fillStyle = g.strokeStyle = colourOf(kind);
+    const center = tall ? PLACE[group] : 0.5;
+    if (far && short.startsWith("final")) g.fillStyle = colours["final-soft"];
     const final = short.startsWith("final") || short === "skipped" || short === "delivered";
     for (let p = 0; p < points.length; p += 3) {
       const [x, y] = [points[p], points[p + 1]];
-      if (final) {
+      if (far && group !== "power" && group !== "trouble") {
+        const [at, high] = BAND[colourOf(kind) === colours.skip ? "skip" : group] ?? [0.5, 0.2];
+        g.fillRect(Math.round(x), Math.round(y - rowHeight * (center - at)), 1, Math.max(1.5, rowHeight * high));
+      } else if (final) {
         const full = short === "delivered" ? 0.3 : 0.84;
         const high = rowHeight * full;
         const wide = short === "final fast" ? 3 : short === "final slow" ? 2 : 1;
@@ -185,22 +219,26 @@ function drawEvents(g, lane) {
   });
 }
 
+/// The violation in question strongly, the others as thin lines.
 function drawViolations(g, lane) {
   violations.forEach((violation, number) => {
     const x = Math.round(xOf(violation.at_ms));
+    const inQuestion = number === violationAt;
     if (x < view.left - 20 || x > view.width + 20) return;
     g.strokeStyle = g.fillStyle = colours.trouble;
-    g.lineWidth = number === violationAt ? 2.5 : 1.5;
+    g.lineWidth = inQuestion ? 2.5 : 1;
+    g.globalAlpha = inQuestion ? 1 : 0.45;
     g.beginPath(); g.moveTo(x, HEAD); g.lineTo(x, view.height); g.stroke();
-    for (const node of violation.nodes) {
+    for (const node of inQuestion ? violation.nodes : []) {
       const row = lane.get(node);
       if (row === undefined) continue;
-      g.globalAlpha = 0.12;
+      g.globalAlpha = 0.1;
       g.fillRect(view.left, yOf(row) + 1, view.width - view.left, rowHeight - 1);
       g.globalAlpha = 1;
       g.lineWidth = 2;
-      g.beginPath(); g.arc(x, yOf(row) + rowHeight / 2, Math.min(9, rowHeight * 0.42), 0, 7); g.stroke();
+      g.beginPath(); g.arc(x, yOf(row) + rowHeight / 2, Math.min(11, rowHeight * 0.42), 0, 7); g.stroke();
     }
+    g.globalAlpha = 1;
   });
 }
 
@@ -250,20 +288,28 @@ function drawHead(g) {
     if (at < -1e-9) continue;
     const x = xOf(at);
     g.beginPath(); g.moveTo(Math.round(x) + 0.5, 15); g.lineTo(Math.round(x) + 0.5, 19); g.stroke();
-    g.fillText(`${seconds(at, distance)} s`, x, 8);
+    const words = `${seconds(at, distance)} s`;
+    const half = g.measureText(words).width / 2 + 3;
+    g.fillText(words, Math.max(view.left + half, Math.min(view.width - half, x)), 8);
   }
   g.textAlign = "left";
   drawSlots(g);
   drawFaultBars(g);
-  for (const violation of violations) {
-    const x = xOf(violation.at_ms);
-    if (x < view.left || x > view.width) continue;
-    const wide = g.measureText(violation.oracle).width + 10;
+  const flags = [];
+  const order = violations.map((_, i) => i).sort((a, b) => (b === violationAt) - (a === violationAt));
+  for (const number of order) {
+    const { at_ms, oracle } = violations[number];
+    const x = xOf(at_ms);
+    const wide = g.measureText(oracle).width + 10;
     const left = Math.min(x, view.width - wide);
+    if (x < view.left || x > view.width || flags.some((one) => Math.abs(one - left) < wide + 2)) continue;
+    flags.push(left);
+    g.globalAlpha = number === violationAt ? 1 : 0.6;
     g.fillStyle = colours.trouble;
     g.fillRect(left, HEAD - 16, wide, 15);
+    g.globalAlpha = 1;
     g.fillStyle = colours.card;
-    g.fillText(violation.oracle, left + 5, HEAD - 8);
+    g.fillText(oracle, left + 5, HEAD - 8);
   }
   g.restore();
 }
@@ -320,7 +366,7 @@ function drawGutter(g, lane) {
   g.fillRect(0, HEAD, view.left, view.height - HEAD);
   g.fillRect(0, 0, view.left, HEAD);
   const narrow = view.left < 100;
-  const guilty = new Set(violations.flatMap((violation) => violation.nodes));
+  const guilty = new Set(violations[violationAt]?.nodes);
   g.save();
   g.beginPath(); g.rect(0, HEAD, view.left, view.height - HEAD); g.clip();
   for (const [node, row] of lane) {

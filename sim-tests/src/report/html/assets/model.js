@@ -93,7 +93,7 @@ function neighbour(direction) {
   if (i >= 0 && i < E.n) pick(i, true);
 }
 
-let violationAt = -1;
+let violationAt = violations.length ? 0 : -1; // the one in question
 function showViolation(number) {
   violationAt = (number + violations.length) % violations.length;
   lookAt(violations[violationAt].at_ms, Math.min(3000, END / 3));

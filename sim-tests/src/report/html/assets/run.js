@@ -28,7 +28,7 @@ function top() {
       el("span", { class: passed ? "pill pass" : "pill fail", id: "verdict" }, passed ? "✓ PASS" : `✕ FAIL: ${report.verdict}`)),
     el("p", { class: "about" }, data.about),
     copyable(data.replay),
-    el("div", { class: "facts" }, el("span", {}, `${report.nodes} nodes`), el("span", { class: "num" }, `${(report.virtual_ms / 1000).toFixed(1)} s virtual in ${(report.wall_ms / 1000).toFixed(1)} s`),
+    el("div", { class: "facts" }, el("span", {}, `${report.nodes} nodes`), el("span", { class: "num" }, `${(report.virtual_ms / 1000).toFixed(1)} s virtual${report.wall_ms ? ` in ${(report.wall_ms / 1000).toFixed(1)} s` : ""}`),
       el("span", {}, "fingerprint ", el("code", {}, report.fingerprint)), el("span", {}, "commit ", el("code", {}, report.commit.slice(0, 12)))));
 }
 
@@ -44,24 +44,24 @@ function tiles() {
     tile("Slots finalized", count(done), "", `${slots.finalized_fast} fast, ${slots.finalized_slow} slow, ${slots.finalized_indirect} indirect`),
     tile("Skipped", count(slots.skipped), "", `${plural(slots.undecided, "slot")} undecided`),
     tile("Median finalization", ...split(f.p50), f.n ? `p99 ${ms(f.p99)}, ${plural(f.n, "sample")}` : "no samples"),
-    tile("Slowest owed recovery", ...(worst.length ? never ? ["never"] : split(slowest) : ["–"]), worst.length ? `bound ${ms(Math.min(...worst.map((r) => r.bound_ms)))}` : "no recovery has a bound", never),
+    tile("Slowest owed recovery", ...(worst.length ? never ? ["never", ""] : split(slowest) : ["–", ""]), worst.length ? `bound ${ms(Math.min(...worst.map((r) => r.bound_ms)))}` : "no recovery has a bound", never),
     tile("Messages", count(m.delivered), "", `${count(lost)} dropped${dropped.length ? `: ${dropped.map(([cause, n]) => `${count(n)} ${cause}`).join(", ")}` : ""}`),
     tile("Transactions", count(t.finalized), `of ${count(t.submitted)}`, `${count(t.expired)} expired, ${count(t.lost)} lost`, t.lost > 0));
 }
 function split(value) {
-  const [number, unit] = ms(value).split(" ");
+  const [number, unit] = ms(value).split(" "); // the unit is written smaller
   return [number, unit ?? ""];
 }
 
 function violationsCard() {
   const missed = report.expectations_missed;
   if (!violations.length && !missed.length) return null;
-  const rows = violations.slice(0, 50).map((violation, i) => el("button", { class: "violation", type: "button", "data-violation": i, onclick: () => showViolation(i) },
+  const rows = violations.slice(0, 100).map((violation, i) => el("button", { class: "violation", type: "button", "data-violation": i, onclick: () => showViolation(i) },
     el("b", {}, violation.oracle), el("span", { class: "num soft" }, `${(violation.at_ms / 1000).toFixed(6)} s${violation.slot === null ? "" : `, slot ${violation.slot}`}`),
     el("span", { class: "detail" }, violation.detail), el("span", { class: "go" }, "Show it")));
   const more = violations.length - rows.length;
   const section = card("violations", violations.length ? plural(violations.length, "broken property").replace("propertys", "properties") : "Expectations missed", violations.length ? "earliest first; the first decides the verdict" : "",
-    ...rows, more > 0 ? el("p", { class: "body soft" }, `and ${count(more)} more, all marked in the lanes`) : null,
+    ...rows.slice(0, 5), rows.length > 5 ? el("details", {}, el("summary", {}, `${count(rows.length - 5)} later ones`), ...rows.slice(5)) : null, more > 0 ? el("p", { class: "body soft" }, `and ${count(more)} more, all marked in the lanes`) : null,
     ...missed.map((words) => el("p", { class: "body" }, el("b", {}, "Missed: "), words)));
   section.classList.add("violations");
   return section;
@@ -341,8 +341,8 @@ function tableCard() {
     if (direction) { event.preventDefault(); neighbour(direction); }
   });
   onChange((what) => { if (what & (VIEW | FILTER)) collect(); if (what & PICK) reveal(); draw(); });
-  const head = el("div", { class: "rowhead", "aria-hidden": "true" }, ...["time (s)", "node", "event", "slot", "block", "detail"].map((name) => el("span", {}, name)));
-  return card("table", "Events in view", null, el("div", { class: "scrollx" }, head), rows, el("p", { id: "table-hint", class: "body soft", style: "padding-top:10px" }, "The table follows the lanes: the same stretch of time, nodes, slots and kinds."));
+  rows.prepend(el("div", { class: "rowhead", "aria-hidden": "true" }, ...["time (s)", "node", "event", "slot", "block", "detail"].map((name) => el("span", {}, name))));
+  return card("table", "Events in view", null, rows, el("p", { id: "table-hint", class: "body soft", style: "padding-top:10px" }, "The table follows the lanes: the same stretch of time, nodes, slots and kinds."));
 }
 
 state.from = 0;

@@ -20,7 +20,7 @@ function figures() {
 }
 
 function heat(n, most, bad) {
-  const strength = Math.round(12 + 58 * Math.sqrt(n / most));
+  const strength = Math.round(10 + 40 * Math.sqrt(n / most));
   return `background: color-mix(in srgb, var(--${bad ? "trouble" : "notar"}) ${strength}%, transparent)`;
 }
 
