@@ -53,12 +53,12 @@ pub struct Options {
     pub believed: Option<Arc<Committee>>,
     /// Called once per virtual second with (now, end) in nanoseconds.
     pub progress: Option<Arc<dyn Fn(u64, u64) + Send + Sync>>,
+    /// Keep what nodes observe in the recorder's log. Changes nothing but time and memory.
+    pub record: bool,
     /// Oracles watch.
     pub oracles: bool,
     /// Where to write a line of text for every fact.
     pub trace: Option<std::path::PathBuf>,
-    /// Keep what nodes observe in the recorder's log. Changes nothing but time and memory.
-    pub record: bool,
 }
 
 impl Default for Options {
@@ -70,9 +70,9 @@ impl Default for Options {
             byzantine: BTreeSet::new(),
             believed: None,
             progress: None,
+            record: false,
             oracles: true,
             trace: None,
-            record: false,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
-use sim_tests::cluster::Outcome;
+use sim_tests::cluster::{Options, Outcome};
 use sim_tests::plan::{Concrete, Plan};
 use sim_tests::report::seedfile::{Expectation, SeedFile};
 use sim_tests::report::verdict::{USAGE, Verdict};
@@ -86,14 +86,11 @@ impl Pictures {
         Ok(())
     }
 
-    /// The text trace is written while the run happens.
-    fn text_trace(&self) -> Option<PathBuf> {
-        self.trace.clone().filter(|path| Format::of(path) == Format::Text)
-    }
-
-    /// Something is made afterwards, so the run must be recorded.
-    fn record(&self) -> bool {
-        self.report.is_some() || self.trace.is_some() && self.text_trace().is_none()
+    /// The text trace is written while the run happens; what is made afterwards needs a record.
+    fn options(&self) -> Options {
+        let trace = self.trace.clone().filter(|path| Format::of(path) == Format::Text);
+        let record = self.report.is_some() || self.trace.is_some() && trace.is_none();
+        Options { trace, record, ..Options::default() }
     }
 
     fn draw(&self, report: &RunReport, outcome: &Outcome, replay: &str) -> anyhow::Result<()> {
@@ -153,9 +150,8 @@ fn run(
     if !quiet {
         eprintln!("{}", runner::headline(&plan, seed));
     }
-    let (trace, record) = (pictures.text_trace(), pictures.record());
-    let job = Job { plan: &plan, seed, trace, record, quiet };
-    let (mut report, outcome) = job.observe();
+    let job = Job { plan: &plan, seed, quiet, options: pictures.options() };
+    let (mut report, outcome) = job.run_fully();
     if check {
         let again = runner::fingerprint_in_child(path, seed, sets)?;
         if again != report.fingerprint {
@@ -176,9 +172,8 @@ fn replay(path: &Path, pictures: &Pictures, json: Option<&Path>) -> anyhow::Resu
     if !quiet {
         eprintln!("{}\n{}", file.story.trim(), runner::headline(&file.plan, file.seed.0));
     }
-    let (trace, record) = (pictures.text_trace(), pictures.record());
-    let job = Job { plan: &file.plan, seed: file.seed.0, trace, record, quiet };
-    let (mut report, outcome) = job.observe();
+    let job = Job { plan: &file.plan, seed: file.seed.0, quiet, options: pictures.options() };
+    let (mut report, outcome) = job.run_fully();
     if report.commit == file.found.commit && report.fingerprint != file.found.fingerprint {
         report.verdict = Verdict::Nondeterminism;
         let missed = format!("at this commit the fingerprint was {}", file.found.fingerprint);

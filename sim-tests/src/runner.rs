@@ -13,7 +13,7 @@ use alpenglow_node::protocol::rules;
 use indicatif::{ProgressBar, ProgressStyle};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 /// One run to make.
@@ -22,12 +22,10 @@ pub struct Job<'a> {
     pub plan: &'a Concrete,
     /// The seed.
     pub seed: u64,
-    /// Where to write a line of text for every fact.
-    pub trace: Option<PathBuf>,
-    /// Keep what nodes observe, to draw it or to write it down afterwards.
-    pub record: bool,
     /// No progress bar.
     pub quiet: bool,
+    /// How to run it besides; a progress function replaces the bar.
+    pub options: Options,
 }
 
 fn cpu_ms() -> u64 {
@@ -47,12 +45,13 @@ fn wall() -> std::time::Instant {
 
 impl Job<'_> {
     /// Runs it.
-    pub fn run(&self) -> RunReport {
-        self.observe().0
+    pub fn run(self) -> RunReport {
+        self.run_fully().0
     }
 
-    /// Runs it, and gives everything else that is known of it too.
-    pub fn observe(&self) -> (RunReport, Outcome) {
+    /// Runs it and gives everything that is known of the run, too.
+    pub fn run_fully(mut self) -> (RunReport, Outcome) {
+        let mut options = std::mem::take(&mut self.options);
         let bar = match self.quiet {
             true => ProgressBar::hidden(),
             false => ProgressBar::new(0),
@@ -66,14 +65,13 @@ impl Job<'_> {
             let seconds = |ns: u64| ns / 1_000_000_000;
             shown.set_message(format!("{} of {} virtual seconds", seconds(now), seconds(end)));
         };
-        let progress = Some(Arc::new(progress) as Arc<_>);
-        let trace = self.trace.clone();
-        let options = Options { progress, trace, record: self.record, ..Options::default() };
+        options.progress.get_or_insert_with(|| Arc::new(progress));
         let (started, cpu) = (wall(), cpu_ms());
         let outcome = cluster::run(self.plan, self.seed, options);
         bar.finish_and_clear();
         let wall_ms = started.elapsed().as_millis() as u64;
-        (self.report(&outcome, wall_ms, cpu_ms() - cpu), outcome)
+        let report = self.report(&outcome, wall_ms, cpu_ms() - cpu);
+        (report, outcome)
     }
 
     /// What to tell of a run that was made.

@@ -165,7 +165,8 @@ impl Run {
     /// # Panics
     /// If the run was not [`Scenario::recorded`].
     pub fn page(&self) -> String {
-        let job = Job { plan: &self.plan, seed: self.seed, trace: None, record: true, quiet: true };
+        let job =
+            Job { plan: &self.plan, seed: self.seed, quiet: true, options: Options::default() };
         let report = job.report(&self.outcome, 0, 0);
         page(&report, &self.outcome, "a scenario test").expect("the run was recorded")
     }

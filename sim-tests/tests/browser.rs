@@ -223,7 +223,7 @@ fn a_narrow_dark_window_is_enough() {
     let Some(browser) = start(420, 900, true) else { return };
     browser.open(Path::new(&page));
     assert_eq!(browser.text("#verdict"), "✓ PASS");
-    assert_eq!(red(&browser) > 200, false, "nothing broke");
+    assert!(red(&browser) < 200, "a few crosses of a standstill, but no line");
     let wide = browser.eval("document.documentElement.scrollWidth").as_u64();
     assert!(wide <= Some(420), "{wide:?} pixels");
     let dark = browser.eval("getComputedStyle(document.documentElement).backgroundColor");

@@ -64,7 +64,7 @@ function cumulative(drawing, width, height, ranks, name) {
     drawing.append(svg("circle", { cx: at, cy: y(part), r: 3.5, fill: colours.card, stroke: colours.notar, "stroke-width": 2 }),
       svg("text", { class: "strong", x: at, y: y(part) + shift, "text-anchor": "middle" }, label));
   }
-  drawing.append(svg("text", { class: "strong", x: right, y: bottom + 33, "text-anchor": "end" }, words.join("   ")));
+  drawing.append(svg("text", { class: "strong", x: right, y: bottom + 33, "text-anchor": "end" }, words.join(" · ")));
 }
 
 function recoveryCard() {

@@ -103,16 +103,18 @@ function copyable(text) {
   return el("div", { class: "command" }, el("code", {}, text), button);
 }
 
-/// Powers of ten and their halves between two values, for logarithmic axes.
+/// Ticks of a logarithmic axis: powers of ten, with as many multiples as make a readable axis.
 function decades(low, high) {
-  const ticks = [];
-  for (let power = Math.floor(Math.log10(low)); power <= Math.ceil(Math.log10(high)); power += 1) {
-    for (const factor of [1, 2, 5]) {
-      const tick = factor * 10 ** power;
-      if (tick >= low * 0.999 && tick <= high * 1.001) ticks.push(tick);
+  const ticks = (factors) => {
+    const found = [];
+    for (let power = Math.floor(Math.log10(low)); power <= Math.ceil(Math.log10(high)); power += 1) {
+      found.push(...factors.map((factor) => factor * 10 ** power).filter((tick) => tick >= low * 0.999 && tick <= high * 1.001));
     }
-  }
-  return ticks.length > 9 ? ticks.filter((tick) => /^1/.test(tick.toExponential())) : ticks;
+    return found;
+  };
+  const halves = ticks([1, 2, 5]);
+  if (halves.length > 9) return ticks([1]);
+  return halves.length >= 4 ? halves : ticks([1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9]);
 }
 
 const tickMs = (value) => (value >= 1000 ? `${+(value / 1000).toPrecision(3)} s` : `${+value.toPrecision(3)} ms`);
