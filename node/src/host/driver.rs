@@ -240,7 +240,8 @@ impl<E: Env, D: Doorway> Driver<E, D> {
 
     /// Gives the arrival back, unless a fault point lets it wait.
     fn in_time(&mut self, arrival: Arrival) -> Option<Arrival> {
-        if matches!(arrival, Arrival::Committed(_)) && buggify!(self.env, "driver.late_completion") {
+        if matches!(arrival, Arrival::Committed(_)) && buggify!(self.env, "driver.late_completion")
+        {
             self.late = Some((self.soon(), arrival));
             return None;
         }

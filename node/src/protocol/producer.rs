@@ -79,6 +79,13 @@ pub struct Producer {
 
 const ROOM: usize = MAX_SLICE_BYTES - Payload::OVERHEAD;
 
+impl Building {
+    /// Whether the open slice is the last one that a block may have.
+    fn last_permitted(&self, cx: Context<'_>) -> bool {
+        self.roots.len() + 1 >= usize::from(cx.params.max_slices)
+    }
+}
+
 impl Producer {
     /// Never produces in `barred` or an earlier window (10.4); `None` bars nothing.
     pub fn new(barred: Option<Window>) -> Producer {
@@ -133,7 +140,10 @@ impl Producer {
             cursor: 0,
         });
         self.fill(cx, out);
-        self.close(cx, out);
+        // The first slice leaves at once, full or not; but full ones may have come to the end.
+        if self.building.as_ref().is_some_and(|building| !building.last_permitted(cx)) {
+            self.close(cx, out);
+        }
     }
 
     /// ParentReady for the window being built: the clock starts; `switch` holds another parent
@@ -170,8 +180,7 @@ impl Producer {
             building.room -= chosen.iter().map(Transaction::encoded_len).sum::<usize>();
             building.open.extend(chosen);
             // The last permitted slice is kept for the end of the block.
-            let last_permitted = building.roots.len() + 1 >= usize::from(cx.params.max_slices);
-            if !full || last_permitted {
+            if !full || building.last_permitted(cx) {
                 return;
             }
             rule!("producer.full_slice");
@@ -186,8 +195,8 @@ impl Producer {
             return; // that slice closed when it was full
         }
         let over = building.end.is_some_and(|end| cx.now >= end);
-        let last_permitted = building.roots.len() + 1 >= usize::from(cx.params.max_slices);
-        if over || (!last_permitted && cx.now >= building.opened + cx.params.slice_interval()) {
+        let waits = building.last_permitted(cx);
+        if over || (!waits && cx.now >= building.opened + cx.params.slice_interval()) {
             self.close(cx, out);
         } else {
             self.arm(cx, out);
@@ -235,7 +244,7 @@ impl Producer {
     fn arm(&self, cx: Context<'_>, out: &mut Vec<Action>) {
         let Some(building) = &self.building else { return };
         let interval = building.opened + cx.params.slice_interval();
-        let last_permitted = building.roots.len() + 1 >= usize::from(cx.params.max_slices);
+        let last_permitted = building.last_permitted(cx);
         let at = match building.end {
             Some(end) if last_permitted => end,
             Some(end) => end.min(interval),
@@ -372,19 +381,36 @@ mod tests {
         assert_eq!(slot8[switched].2.transactions, [transaction(1, 100)]);
     }
 
+    fn big(i: u64) -> Transaction {
+        let mut bytes = vec![0; 1_200];
+        bytes[..8].copy_from_slice(&i.to_le_bytes());
+        Transaction {
+            valid_until: Slot(100),
+            payload: crate::protocol::bounded::BoundedBytes::new(bytes.into()).unwrap(),
+        }
+    }
+
+    /// More waits than a block can hold, at the moment at which the block begins.
+    #[test]
+    fn a_block_that_begins_full_keeps_its_last_slice() {
+        let mut leader = Leader::new();
+        leader.params.max_slices = 4;
+        for i in 0..300 {
+            leader.ledger.admit(big(i), false, Slot(1)).unwrap();
+        }
+        leader.begin(0, true);
+        assert_eq!(leader.closed.len(), 3, "slice 3 waits for the end of the block");
+        leader.run_until(1_600);
+        let last: Vec<_> = leader.closed.iter().filter(|(_, c, _)| c.last).collect();
+        assert_eq!(last.iter().map(|(t, c, _)| (*t, c.slice)).next(), Some((400, 3)));
+        assert!(leader.closed.iter().all(|(_, c, _)| c.slice < 4), "no block is too long");
+    }
+
     #[test]
     fn full_slices_close_at_once_and_the_last_permitted_one_waits() {
         let mut leader = Leader::new();
         leader.params.max_slices = 4;
         leader.begin(0, true);
-        let big = |i: u64| {
-            let mut bytes = vec![0; 1_200];
-            bytes[..8].copy_from_slice(&i.to_le_bytes());
-            Transaction {
-                valid_until: Slot(100),
-                payload: crate::protocol::bounded::BoundedBytes::new(bytes.into()).unwrap(),
-            }
-        };
         for i in 0..200 {
             leader.ledger.admit(big(i), false, Slot(1)).unwrap();
             leader.call(10, |p, cx, out| p.fill(cx, out));

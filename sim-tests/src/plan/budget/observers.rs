@@ -11,6 +11,7 @@
 //! | writes or syncs fail | from the fault to the first boot at or after its end |
 //! | bits flip | from the next boot on: it may refuse to start, or find its log damaged |
 
+use super::SYNCS_PER_WRITE;
 use crate::plan::concrete::Concrete;
 use crate::plan::fault::{Effect, Fault};
 use crate::plan::settings::CrashMode;
@@ -61,4 +62,25 @@ fn boot(world: &Concrete, node: u16, from: Nanos) -> Option<Nanos> {
         boots && fault.nodes.binary_search(&node).is_ok()
     });
     boots.filter_map(|fault| fault.end).filter(|end| *end >= from).min()
+}
+
+impl Concrete {
+    /// The times in which `node` does things later than the slack of the budget allows, or by a
+    /// clock that the plan's drift does not cover: its processor is starved, its disk slow, its
+    /// clock wrong. What it was doing when a fault ends may take as long as the fault makes it.
+    pub fn hampered(&self, node: u16) -> Vec<(Nanos, Nanos)> {
+        let hit = self.faults.iter().filter(|fault| fault.nodes.binary_search(&node).is_ok());
+        let times = hit.filter_map(|fault| {
+            let longer = match fault.effect {
+                Effect::DiskSlow { sync } => SYNCS_PER_WRITE * sync.0,
+                Effect::DiskStall { time, .. } => SYNCS_PER_WRITE * (self.disk.sync.0 + time.0),
+                Effect::Starvation { turn } => turn.0,
+                Effect::ClockDrift { .. } => 0,
+                _ => return None,
+            };
+            let end = fault.end.map_or(u64::MAX, |end| end.0.saturating_add(longer));
+            Some((fault.start, Nanos(end)))
+        });
+        times.collect()
+    }
 }
