@@ -16,6 +16,7 @@ pub mod power;
 pub mod recorder;
 pub mod setup;
 
+use crate::byzantine::Adversary;
 use crate::oracles::{self, Oracle, Scene, Violation};
 use crate::plan::{Budget, Concrete, CrashMode, Edge, Effect, Nanos};
 use crate::workload::Workload;
@@ -51,7 +52,7 @@ pub struct Options {
     pub wrap: Option<Wrap>,
     /// What nodes find in their stores.
     pub tamper: Option<Tamper>,
-    /// Identities that are byzantine at any time of the run: oracles do not judge them.
+    /// Identities that are byzantine besides those of the plan: oracles do not judge them.
     pub byzantine: BTreeSet<NodeId>,
     /// The committee that nodes believe in, instead of the true one.
     pub believed: Option<Arc<Committee>>,
@@ -115,10 +116,12 @@ impl Outcome {
 /// Runs a plan under a seed. One run per process.
 pub fn run(plan: &Concrete, seed: u64, options: Options) -> Outcome {
     let committee = setup::committee(plan, seed);
+    let byzantine = plan.byzantine();
+    let lies = |node: &NodeId| options.byzantine.contains(node) || byzantine.contains(&node.0);
     let scene = Scene {
         stakes: plan.nodes.iter().map(|node| node.stake).collect(),
         total: plan.total_stake(),
-        correct: committee.nodes().map(|node| !options.byzantine.contains(&node)).collect(),
+        correct: committee.nodes().map(|node| !lies(&node)).collect(),
         params: setup::params(plan),
         genesis: committee.genesis_block(),
         committee: committee.clone(),
@@ -171,6 +174,7 @@ struct Run {
     committee: Arc<Committee>,
     options: Options,
     world: World<Packet>,
+    adversary: Arc<Adversary>,
     recorder: Arc<Mutex<Recorder>>,
     workload: Arc<Workload>,
     loads: Loads,
@@ -195,10 +199,12 @@ impl Run {
             node::install(&world, &committee, node);
         }
         let loads = load::none(plan.nodes.len());
+        let adversary = Adversary::new(plan.clone(), seed, committee.clone());
         let program = node::Program {
             plan: plan.clone(),
             seed,
             committee: options.believed.clone().unwrap_or_else(|| committee.clone()),
+            adversary: adversary.clone(),
             recorder: recorder.clone(),
             workload: workload.clone(),
             loads: loads.clone(),
@@ -213,6 +219,7 @@ impl Run {
             committee,
             options,
             world,
+            adversary,
             recorder,
             workload,
             loads,
@@ -261,6 +268,9 @@ impl Run {
             }
         }
         let mut recorder = self.recorder();
+        for (name, count) in self.adversary.deeds() {
+            *recorder.measure.probes.entry(name).or_default() += count;
+        }
         recorder.finish(end);
         drop(recorder);
         (self.world.stats(), end)
@@ -284,6 +294,7 @@ impl Run {
     }
 
     fn edge(&mut self, edge: Edge, index: usize, faults: &mut Faults<'_>) {
+        self.adversary.switch(index, edge == Edge::Begin);
         match faults.apply(edge, index) {
             Some(Lifecycle::Crash(nodes, mode)) => {
                 nodes.into_iter().for_each(|node| self.crash(node, mode));

@@ -9,8 +9,11 @@
 //! | [`measure`] | how slots, recoveries and transactions went | yes |
 //! | `workload` | what clients do | yes |
 //! | `cluster` | builds and drives nodes in the world | yes |
+//! | `byzantine` | identities that lie | yes |
 //! | [`report`] | verdicts, tables, JSON, seed files | yes |
 
+#[cfg(feature = "sim")]
+pub mod byzantine;
 #[cfg(feature = "sim")]
 pub mod cluster;
 pub mod measure;

@@ -188,6 +188,7 @@ impl Measure {
             Event::CatchUp(_) => self.probe("catch-up"),
             Event::Standing(Standing::Observing) => self.probe("observing"),
             Event::Equivocation(_) => self.probe("equivocation-seen"),
+            Event::Offence(..) => self.probe("offence-seen"),
             Event::Contradiction(_) => self.probe("contradiction-seen"),
             Event::TimeoutCrashed(_) | Event::Timeout(_) => self.probe("timeout"),
             Event::BlockStored { origin: Origin::Store, .. } => self.probe("block-from-store"),

@@ -3,7 +3,7 @@
 use crate::cluster::{self, Options, Outcome};
 use crate::measure::Measure;
 use crate::oracles::Violation;
-use crate::plan::{Concrete, RecoveryGate, percent};
+use crate::plan::{Concrete, RecoveryGate, Safety, percent};
 use crate::report::json::{self, Distribution, RunReport, Slots};
 use crate::report::seedfile::{Expectation, Expected, Found, SEED_FORMAT, Seed, SeedFile};
 use crate::report::verdict::Verdict;
@@ -72,7 +72,13 @@ impl Job<'_> {
         let measure = &recorder.measure;
         let mut violations: Vec<Violation> = recorder.violations.clone();
         violations.sort_by_key(|violation| violation.at_ns);
-        let probes = probes(measure);
+        let mut probes = probes(measure);
+        if self.plan.expect.safety == Safety::MayBreak {
+            let broken = Violation::forgive(&mut violations);
+            if broken > 0 {
+                probes.insert("safety-broken".into(), broken);
+            }
+        }
         let goal = |name: &String| (name.clone(), probes.get(name).copied().unwrap_or(0));
         let goals = self.plan.expect.sometimes.iter().map(goal).collect();
         let missed = expectations_missed(self.plan, measure, outcome.virtual_ns);

@@ -79,13 +79,6 @@ pub struct Producer {
 
 const ROOM: usize = MAX_SLICE_BYTES - Payload::OVERHEAD;
 
-impl Building {
-    /// Whether the open slice is the last one that a block may have.
-    fn last_permitted(&self, cx: Context<'_>) -> bool {
-        self.roots.len() + 1 >= usize::from(cx.params.max_slices)
-    }
-}
-
 impl Producer {
     /// Never produces in `barred` or an earlier window (10.4); `None` bars nothing.
     pub fn new(barred: Option<Window>) -> Producer {
@@ -140,8 +133,9 @@ impl Producer {
             cursor: 0,
         });
         self.fill(cx, out);
-        // The first slice leaves at once, full or not; but full ones may have come to the end.
-        if self.building.as_ref().is_some_and(|building| !building.last_permitted(cx)) {
+        // The first slice leaves now, unless it was full and has left. Closing another one would
+        // go past the permitted slices when more transactions wait than a block can hold.
+        if self.building.as_ref().is_some_and(|building| building.roots.is_empty()) {
             self.close(cx, out);
         }
     }
@@ -180,7 +174,8 @@ impl Producer {
             building.room -= chosen.iter().map(Transaction::encoded_len).sum::<usize>();
             building.open.extend(chosen);
             // The last permitted slice is kept for the end of the block.
-            if !full || building.last_permitted(cx) {
+            let last_permitted = building.roots.len() + 1 >= usize::from(cx.params.max_slices);
+            if !full || last_permitted {
                 return;
             }
             rule!("producer.full_slice");
@@ -195,8 +190,8 @@ impl Producer {
             return; // that slice closed when it was full
         }
         let over = building.end.is_some_and(|end| cx.now >= end);
-        let waits = building.last_permitted(cx);
-        if over || (!waits && cx.now >= building.opened + cx.params.slice_interval()) {
+        let last_permitted = building.roots.len() + 1 >= usize::from(cx.params.max_slices);
+        if over || (!last_permitted && cx.now >= building.opened + cx.params.slice_interval()) {
             self.close(cx, out);
         } else {
             self.arm(cx, out);
@@ -244,7 +239,7 @@ impl Producer {
     fn arm(&self, cx: Context<'_>, out: &mut Vec<Action>) {
         let Some(building) = &self.building else { return };
         let interval = building.opened + cx.params.slice_interval();
-        let last_permitted = building.last_permitted(cx);
+        let last_permitted = building.roots.len() + 1 >= usize::from(cx.params.max_slices);
         let at = match building.end {
             Some(end) if last_permitted => end,
             Some(end) => end.min(interval),
@@ -381,29 +376,12 @@ mod tests {
         assert_eq!(slot8[switched].2.transactions, [transaction(1, 100)]);
     }
 
+    /// A transaction of 1,200 bytes.
     fn big(i: u64) -> Transaction {
         let mut bytes = vec![0; 1_200];
         bytes[..8].copy_from_slice(&i.to_le_bytes());
-        Transaction {
-            valid_until: Slot(100),
-            payload: crate::protocol::bounded::BoundedBytes::new(bytes.into()).unwrap(),
-        }
-    }
-
-    /// More waits than a block can hold, at the moment at which the block begins.
-    #[test]
-    fn a_block_that_begins_full_keeps_its_last_slice() {
-        let mut leader = Leader::new();
-        leader.params.max_slices = 4;
-        for i in 0..300 {
-            leader.ledger.admit(big(i), false, Slot(1)).unwrap();
-        }
-        leader.begin(0, true);
-        assert_eq!(leader.closed.len(), 3, "slice 3 waits for the end of the block");
-        leader.run_until(1_600);
-        let last: Vec<_> = leader.closed.iter().filter(|(_, c, _)| c.last).collect();
-        assert_eq!(last.iter().map(|(t, c, _)| (*t, c.slice)).next(), Some((400, 3)));
-        assert!(leader.closed.iter().all(|(_, c, _)| c.slice < 4), "no block is too long");
+        let payload = crate::protocol::bounded::BoundedBytes::new(bytes.into()).unwrap();
+        Transaction { valid_until: Slot(100), payload }
     }
 
     #[test]
@@ -421,6 +399,28 @@ mod tests {
         leader.run_until(400);
         let last = leader.closed.iter().find(|(_, c, _)| c.last).unwrap();
         assert_eq!((last.0, last.1.slice), (400, 3));
+    }
+
+    /// More waits than a block can hold, as after a long stall: no slice past the permitted ones.
+    #[test]
+    fn a_backlog_does_not_push_a_window_past_its_slices() {
+        for (slices, ready) in [(2, true), (2, false), (4, true)] {
+            let mut leader = Leader::new();
+            leader.params.max_slices = slices;
+            for i in 0..600 {
+                leader.ledger.admit(big(i), false, Slot(1)).unwrap();
+            }
+            leader.begin(0, ready);
+            assert_eq!(leader.closed.len(), usize::from(slices) - 1, "the last one waits");
+            if !ready {
+                leader.run_until(300);
+                leader.call(300, |p, cx, out| p.on_ready(cx, None, out));
+            }
+            leader.run_until(5_000);
+            assert!(leader.closed.iter().all(|(_, c, _)| c.slice < slices));
+            let lasts = leader.closed.iter().filter(|(_, c, _)| c.last && c.slice == slices - 1);
+            assert_eq!(lasts.count(), 4, "four whole blocks");
+        }
     }
 
     #[test]

@@ -94,6 +94,29 @@ impl SimEnv {
         }
     }
 
+    fn write(&mut self, records: &[Record]) {
+        match self.store.commit(records) {
+            Ok(()) => {
+                self.tickets += 1;
+                self.port.flush_ticket(self.tickets);
+            }
+            Err(error) => {
+                self.storage_error(&error);
+                self.ready.push(Arrival::Committed(Err(error)));
+            }
+        }
+    }
+
+    fn read(&mut self, query: Query) {
+        match self.store.load(query) {
+            Ok(stored) => self.ready.push(Arrival::Loaded(query, stored)),
+            Err(error) => {
+                self.storage_error(&error);
+                self.ready.push(Arrival::Loaded(query, query.nothing()));
+            }
+        }
+    }
+
     fn storage_error(&self, error: &StoreError) {
         self.record(|recorder| recorder.storage_error(self.node, error));
     }
@@ -145,26 +168,18 @@ impl Env for SimEnv {
     }
 
     fn commit(&mut self, records: Vec<Record>) {
-        self.step(|env| match env.store.commit(&records) {
-            Ok(()) => {
-                env.tickets += 1;
-                env.port.flush_ticket(env.tickets);
+        self.step(|env| {
+            for record in &records {
+                if let Record::Block(block) = record {
+                    env.record(|recorder| recorder.wrote(env.node, block));
+                }
             }
-            Err(error) => {
-                env.storage_error(&error);
-                env.ready.push(Arrival::Committed(Err(error)));
-            }
+            env.write(&records);
         });
     }
 
     fn load(&mut self, query: Query) {
-        self.step(|env| match env.store.load(query) {
-            Ok(stored) => env.ready.push(Arrival::Loaded(query, stored)),
-            Err(error) => {
-                env.storage_error(&error);
-                env.ready.push(Arrival::Loaded(query, query.nothing()));
-            }
-        });
+        self.step(|env| env.read(query));
     }
 
     fn deliver(&mut self, block: Arc<Block>, _transactions: Arc<[TransactionId]>) {

@@ -8,6 +8,7 @@ use super::points::Points;
 use super::power::{Power, Step, Supply};
 use super::recorder::Recorder;
 use super::{Tamper, Wrap, setup};
+use crate::byzantine::Adversary;
 use crate::plan::{Concrete, Nanos};
 use crate::workload::Workload;
 use crate::world::{Arrival, Port, WALL_START_NS, World};
@@ -42,6 +43,8 @@ pub struct Program {
     pub loads: Loads,
     /// Where the power of a node fails.
     pub power: Option<Arc<Power>>,
+    /// Who lies.
+    pub adversary: Arc<Adversary>,
     /// What runs around the protocol.
     pub wrap: Option<Wrap>,
     /// What happens to what it finds in its store.
@@ -162,6 +165,7 @@ impl Program {
             Some(wrap) => wrap(me, protocol),
             None => Box::new(protocol),
         };
+        let node = self.adversary.wrap(me, node);
         let keys = setup::keys(&self.plan, self.seed, me.0);
         let link = Link::new(&self.committee, me, keys.datagram(), boot);
         let link = link.expect("genesis keys are valid");

@@ -20,13 +20,15 @@
 use super::concrete::Concrete;
 use super::concrete::check::Defect;
 use super::fault::{Effect, Fault, Premise};
-use super::units::{Drift, Nanos, percent};
+use super::settings::Safety;
+use super::units::{Drift, Nanos, Size, percent};
 use connected::Hearing;
 use observers::Observing;
 use std::collections::BTreeSet;
 use std::fmt;
 
 mod connected;
+mod liars;
 mod observers;
 mod recovery;
 
@@ -35,6 +37,9 @@ pub use recovery::Recovery;
 /// Processing time that liveness bounds allow on top of the network; a node that needs more is
 /// starved and owes nothing.
 pub const SLACK_LIMIT: Nanos = Nanos::from_millis(50);
+
+/// What the largest shred takes on the wire; a smaller mtu stops all full slices for good.
+const LARGEST_PACKET: Size = Size(1_472);
 
 /// What a world owes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,6 +61,8 @@ pub struct Phase {
     pub start: Nanos,
     /// The first moment after it. None: the end of the run.
     pub end: Option<Nanos>,
+    /// Stake of identities that lie in this or another phase: nothing is counted on them.
+    pub byzantine: u64,
     /// Stake of nodes that are down after having run.
     pub crashed: u64,
     /// Stake of nodes that stand still.
@@ -70,6 +77,8 @@ pub struct Phase {
     pub unreachable: u64,
     /// Stake of the heaviest group of healthy nodes that all hear each other.
     pub reachable: u64,
+    /// The nodes of that group, ascending.
+    pub together: Vec<u16>,
     /// Why liveness is not promised; empty if it is.
     pub reasons: Vec<Reason>,
 }
@@ -84,6 +93,23 @@ pub enum Reason {
         /// All stake.
         total: u64,
         /// Labels of the faults that are in force on nodes or links.
+        causes: Vec<String>,
+    },
+    /// 20 % of the stake or more lies in this run.
+    Byzantine {
+        /// How much.
+        stake: u64,
+        /// All stake.
+        total: u64,
+    },
+    /// Leaders may make correct nodes reconstruct different blocks of one slot, and too few of
+    /// them are in touch to stand that.
+    Split {
+        /// The stake in touch; it would have to be more than 80 %.
+        stake: u64,
+        /// All stake.
+        total: u64,
+        /// Labels of the lies.
         causes: Vec<String>,
     },
     /// The network as such loses or damages messages.
@@ -117,6 +143,14 @@ impl fmt::Display for Reason {
             Reason::Reachable { stake, total, .. } => {
                 write!(f, "reachable stake {} < 60 %", percent(*stake, *total))
             }
+            Reason::Byzantine { stake, total } => {
+                write!(f, "byzantine stake {}, not below 20 %", percent(*stake, *total))
+            }
+            Reason::Split { stake, total, .. } => write!(
+                f,
+                "leaders split the votes while only {} are correct and in touch",
+                percent(*stake, *total)
+            ),
             Reason::Lossy { what } => write!(f, "{what}"),
             Reason::Delay { max, delta } => {
                 write!(f, "a message can take {max}, longer than delta = {delta}")
@@ -140,8 +174,10 @@ impl Reason {
             None => format!("from {start} on"),
         };
         match self {
-            Reason::Reachable { causes, .. } => format!("{self} {time}: {}", causes.join(", ")),
-            Reason::Lossy { .. } => format!("{self} {time}"),
+            Reason::Reachable { causes, .. } | Reason::Split { causes, .. } => {
+                format!("{self} {time}: {}", causes.join(", "))
+            }
+            Reason::Lossy { .. } | Reason::Byzantine { .. } => format!("{self} {time}"),
             Reason::Delay { .. } | Reason::Clock { .. } | Reason::Slack { .. } => {
                 format!("{self}, {time}")
             }
@@ -164,8 +200,8 @@ impl Budget {
         let phase = |(i, start): (usize, &Nanos)| {
             phase(world, &observers, slack, *start, moments.get(i + 1))
         };
-        // No kind of fault makes a node lie yet.
-        let byzantine = 0;
+        let stake = |node: &u16| world.nodes[usize::from(*node)].stake;
+        let byzantine = world.byzantine().iter().map(stake).sum();
         let phases = moments.iter().enumerate().map(phase).collect();
         Budget { total: world.total_stake(), byzantine, slack, phases }
     }
@@ -179,6 +215,14 @@ impl Budget {
     pub fn at(&self, time: Nanos) -> &Phase {
         let after = self.phases.partition_point(|phase| phase.start <= time);
         &self.phases[after - 1]
+    }
+
+    /// Which nodes are healthy and in touch with each other all the time from `from` to `to`, both
+    /// included.
+    pub fn in_touch(&self, from: Nanos, to: Nanos) -> impl Fn(u16) -> bool {
+        let meets = |p: &&Phase| p.start <= to && p.end.is_none_or(|end| end > from);
+        let phases: Vec<&Phase> = self.phases.iter().filter(meets).collect();
+        move |node| phases.iter().all(|phase| phase.together.binary_search(&node).is_ok())
     }
 
     /// The stretches of time in which liveness is promised, each as long as possible; None is the
@@ -214,6 +258,9 @@ impl Budget {
 
     /// Refuses a world that cannot keep what its plan expects.
     pub(super) fn approve(&self, world: &Concrete) -> Result<(), Defect> {
+        if !self.safety() && world.expect.safety == Safety::Asserted {
+            return Err(liars::too_many(world, self));
+        }
         if !world.expect.liveness {
             return Ok(());
         }
@@ -231,15 +278,62 @@ impl Budget {
                 }
             }
         }
-        Ok(())
+        self.approve_epochs(world)
+    }
+
+    /// An epoch in which nothing is finalized is the end of the chain: nobody may know the
+    /// validators of the one after next (1.3 of the specification, where nodes halt). So the
+    /// windows that can pass while nothing is owed, and until the cluster has recovered, must be
+    /// fewer than an epoch holds.
+    fn approve_epochs(&self, world: &Concrete) -> Result<(), Defect> {
+        let params = &world.params;
+        // No window passes faster than the timer that skips a silent leader's.
+        let silent = (params.delta_timeout.0 + params.delta_first.0).max(1);
+        let resend = params.standstill.0 + params.standstill_poll.0;
+        let recovery = resend + MOST_FAILED_WINDOWS * silent;
+        let (mut longest, mut dark) = (0, None::<(u64, u64)>);
+        for phase in self.phases.iter().filter(|phase| !phase.reasons.is_empty()) {
+            let end = phase.end.map_or(world.run.duration.0, |end| end.0);
+            // In too short a break nothing need be finalized.
+            let since = dark.filter(|(_, until)| phase.start.0 < until + recovery);
+            let since = since.map_or(phase.start.0, |(since, _)| since);
+            dark = Some((since, end));
+            longest = longest.max(end.saturating_sub(since));
+        }
+        if longest == 0 {
+            return Ok(());
+        }
+        let windows = (longest + resend).div_ceil(silent) + MOST_FAILED_WINDOWS;
+        let slots = windows * SLOTS_PER_WINDOW;
+        if slots <= params.epoch_slots {
+            return Ok(());
+        }
+        let what = format!(
+            "nothing may be final for {} and until the recovery, in which {slots} slots can pass, \
+             and an epoch of {} without a final block is the last one",
+            Nanos(longest),
+            params.epoch_slots
+        );
+        let remedy = "make epochs longer or faults shorter, or say expect.liveness = false";
+        Err(Defect::new("params.epoch_slots", what, remedy))
     }
 }
+
+/// Slots in a leader window.
+const SLOTS_PER_WINDOW: u64 = 4;
+
+/// Windows that may fail in a row with everything healed (13.4), and the one that the heal taints.
+const MOST_FAILED_WINDOWS: u64 = 17;
 
 fn over_budget(world: &Concrete, reason: &Reason, what: String) -> Defect {
     let or = "or say expect.liveness = false";
     match reason {
-        Reason::Reachable { causes, .. } => {
-            let remedy = format!("leave at least 60 % of the stake in touch, {or}");
+        Reason::Reachable { causes, .. } | Reason::Split { causes, .. } => {
+            let least = match reason {
+                Reason::Split { .. } => "more than 80 %",
+                _ => "at least 60 %",
+            };
+            let remedy = format!("leave {least} of the stake in touch, {or}");
             let culprit = world.faults.iter().position(|f| causes.contains(&f.label));
             let defect = Defect::new("nodes", what, &remedy);
             culprit.map_or(defect.clone(), |index| defect.of(index))
@@ -253,6 +347,7 @@ fn over_budget(world: &Concrete, reason: &Reason, what: String) -> Defect {
             Defect::new("params.delta_timeout", what, &remedy)
         }
         Reason::Lossy { .. } => Defect::new("network", what, or),
+        Reason::Byzantine { .. } => Defect::new("expect", what, or),
         Reason::Slack { .. } => {
             Defect::new("disk.sync", what, &format!("use faster disks and processors, {or}"))
         }
@@ -284,6 +379,7 @@ const LATE_PER_WRITE: Nanos = Nanos::from_millis(2);
 /// What a fault takes from a node, the worst first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum State {
+    Lying,
     Absent,
     Crashed,
     Observing,
@@ -320,7 +416,7 @@ fn state(world: &Concrete, fault: &Fault) -> Option<State> {
         },
         // Their time is not that of the fault: see `observers`.
         Premise::Disk => None,
-        Premise::Cut | Premise::Harmless => None,
+        Premise::Cut | Premise::Lying | Premise::Harmless => None,
     }
 }
 
@@ -355,6 +451,7 @@ fn phase(
     let mut phase = Phase {
         start,
         end: end.copied(),
+        byzantine: 0,
         crashed: 0,
         paused: 0,
         observing: 0,
@@ -362,6 +459,7 @@ fn phase(
         impaired: 0,
         unreachable: 0,
         reachable: 0,
+        together: Vec::new(),
         reasons: Vec::new(),
     };
     let cut = |fault: &&&Fault| fault.effect.kind().premise == Premise::Cut;
@@ -369,13 +467,16 @@ fn phase(
     let taken: Vec<(State, &Fault)> =
         active.iter().filter_map(|f| state(world, f).map(|s| (s, *f))).collect();
     let observers: Vec<&Observing<'_>> = observers.iter().filter(|o| o.active_at(start)).collect();
+    let liars = world.byzantine();
     let mut healthy = vec![0; world.nodes.len()];
     for (node, about) in (0u16..).zip(&world.nodes) {
         let hit = |fault: &Fault| fault.nodes.binary_search(&node).is_ok();
+        let lying = liars.contains(&node).then_some(State::Lying);
         let observes = observers.iter().any(|o| o.node == node).then_some(State::Observing);
         let worst = taken.iter().filter(|(_, fault)| hit(fault)).map(|(state, _)| *state);
-        let worst = worst.chain(observes).min();
+        let worst = worst.chain(lying).chain(observes).min();
         let count = match worst {
+            Some(State::Lying) => &mut phase.byzantine,
             Some(State::Absent) => &mut phase.absent,
             Some(State::Crashed) => &mut phase.crashed,
             Some(State::Observing) => &mut phase.observing,
@@ -385,17 +486,22 @@ fn phase(
         };
         *count += about.stake;
     }
-    phase.reachable = hearing(world, &cuts).heaviest(&healthy);
+    (phase.reachable, phase.together) = hearing(world, &cuts).heaviest(&healthy);
     phase.unreachable = healthy.iter().sum::<u64>() - phase.reachable;
     let total = world.total_stake();
     if u128::from(phase.reachable) * 5 < u128::from(total) * 3 {
         let relevant = cuts.iter().copied().chain(taken.iter().map(|(_, fault)| *fault));
         let relevant = relevant.chain(observers.iter().map(|o| o.fault));
-        let labels: BTreeSet<&String> = relevant.map(|fault| &fault.label).collect();
+        let lies = world.faults.iter().filter(|f| f.effect.kind().premise == Premise::Lying);
+        let labels: BTreeSet<&String> = relevant.chain(lies).map(|fault| &fault.label).collect();
         let causes = world.faults.iter().map(|f| &f.label).filter(|l| labels.contains(l));
         let causes = causes.cloned().collect();
         phase.reasons.push(Reason::Reachable { stake: phase.reachable, total, causes });
     }
+    if u128::from(phase.byzantine) * 5 >= u128::from(total) {
+        phase.reasons.push(Reason::Byzantine { stake: phase.byzantine, total });
+    }
+    phase.reasons.extend(liars::split(&active, phase.reachable, total));
     phase.reasons.extend(base_reasons(world, slack, start));
     phase
 }
@@ -431,6 +537,10 @@ fn base_reasons(world: &Concrete, slack: Nanos, time: Nanos) -> Vec<Reason> {
         if network.corruption.0 > 0 {
             lossy(format!("base corruption of {}", network.corruption));
         }
+    }
+    if network.mtu < LARGEST_PACKET {
+        let what = format!("an mtu of {}, and packets of up to {LARGEST_PACKET}", network.mtu);
+        reasons.push(Reason::Lossy { what });
     }
     let max = worst_delay(world);
     if max > delta {

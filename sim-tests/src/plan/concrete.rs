@@ -22,6 +22,7 @@ use super::shape::{Delay, Map};
 use super::source::Source;
 use super::units::{Drift, Nanos, Offset};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 /// A world, ready to run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -116,6 +117,12 @@ impl Concrete {
     pub fn disk_fails(&self, node: u16, time: Nanos) -> bool {
         let fails = |f: &&Fault| matches!(f.effect, Effect::DiskError { .. }) && f.active_at(time);
         self.faults.iter().filter(fails).any(|fault| fault.nodes.contains(&node))
+    }
+
+    /// Every identity that is byzantine at any time of the run.
+    pub fn byzantine(&self) -> BTreeSet<u16> {
+        let lies = self.faults.iter().filter(|f| matches!(f.effect, Effect::Byzantine { .. }));
+        lies.flat_map(|fault| fault.nodes.iter().copied()).collect()
     }
 
     /// How long a packet takes from node `from` to node `to`, both below the number of nodes,

@@ -9,6 +9,7 @@
 //! end; where two faults of one kind meet on a link, or a fault meets the base value, the worse of
 //! the two counts. Bandwidth, disk and clock faults apply to the selected nodes.
 
+use super::behaviour::Behaviours;
 use super::settings::{Bursts, CrashMode, Params, Reordering};
 use super::units::{Drift, Nanos, Offset, Rate, Share, percent};
 use serde::{Deserialize, Serialize};
@@ -157,6 +158,11 @@ pub enum Effect {
         /// How much too fast.
         drift: Drift,
     },
+    /// The identities lie. Their stake counts as byzantine over the whole run, whenever they do it.
+    Byzantine {
+        /// How.
+        behaviour: Behaviours,
+    },
     /// The wall clocks jump once.
     ClockJump {
         /// How far; negative is back.
@@ -220,6 +226,8 @@ pub(super) enum Premise {
     Clock,
     /// The nodes may have to stop voting, for longer than the fault lasts.
     Disk,
+    /// The nodes are not correct, in this or any other phase.
+    Lying,
     /// Nothing that the protocol counts on.
     Harmless,
 }
@@ -238,7 +246,7 @@ pub(super) struct Kind {
 
 /// Every kind of fault that a plan may name.
 #[rustfmt::skip]
-pub(super) const KINDS: [Kind; 20] = [
+pub(super) const KINDS: [Kind; 21] = [
     Kind { name: "partition",   timing: Timing::Lasting, premise: Premise::Cut,      exclusive: None },
     Kind { name: "cut",         timing: Timing::Lasting, premise: Premise::Cut,      exclusive: None },
     Kind { name: "crash",       timing: Timing::Lasting, premise: Premise::Down,     exclusive: Some("process") },
@@ -258,6 +266,7 @@ pub(super) const KINDS: [Kind; 20] = [
     Kind { name: "bit-rot",     timing: Timing::Instant, premise: Premise::Disk,     exclusive: None },
     Kind { name: "starvation",  timing: Timing::Lasting, premise: Premise::Starved,  exclusive: Some("starvation") },
     Kind { name: "clock-drift", timing: Timing::Lasting, premise: Premise::Clock,    exclusive: Some("clock-drift") },
+    Kind { name: "byzantine",   timing: Timing::Lasting, premise: Premise::Lying,    exclusive: None },
     Kind { name: "clock-jump",  timing: Timing::Instant, premise: Premise::Harmless, exclusive: None },
 ];
 
@@ -291,6 +300,7 @@ impl Effect {
             Effect::BitRot { .. } => "bit-rot",
             Effect::Starvation { .. } => "starvation",
             Effect::ClockDrift { .. } => "clock-drift",
+            Effect::Byzantine { .. } => "byzantine",
             Effect::ClockJump { .. } => "clock-jump",
         }
     }
@@ -303,8 +313,10 @@ impl Effect {
     /// Whether messages (or what a node remembers of them) can be lost, not merely late.
     pub(super) fn loses_messages(&self) -> bool {
         match self.kind().premise {
-            // A starved node drops what its socket cannot hold.
-            Premise::Down | Premise::Lossy | Premise::Starved | Premise::Disk => true,
+            // A starved node drops what its socket cannot hold; liars that relay or lead make
+            // correct nodes miss shreds.
+            Premise::Down | Premise::Lossy | Premise::Lying => true,
+            Premise::Starved | Premise::Disk => true,
             Premise::Cut => self.cut_style() != Some(CutStyle::Jam),
             Premise::Late | Premise::SlowDisk | Premise::Clock | Premise::Harmless => false,
         }
@@ -385,6 +397,7 @@ impl fmt::Display for Effect {
             Effect::BitRot { bits } => write!(f, "{bits} bits flip on each disk"),
             Effect::Starvation { turn } => write!(f, "up to {turn} between two turns"),
             Effect::ClockDrift { drift } => write!(f, "clocks drift by {drift}"),
+            Effect::Byzantine { behaviour } => write!(f, "byzantine: {behaviour}"),
             Effect::ClockJump { by } => write!(f, "wall clock jumps by {by}"),
         }
     }

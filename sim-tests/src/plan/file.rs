@@ -5,8 +5,8 @@
 //! of them and still say where a mistake stands. First the keys that all kinds share are taken
 //! out: `kind`, `at`, `for`, and who is hit (`nodes`, `stake` or `region`; for a partition
 //! `side = { ... }`). What is left are the parameters of the kind, and reads as its
-//! [`Effect`] variant. What takes nodes away may have a `rolling`, a crash also a `permanent`, a
-//! partition also a `shape`, with which `side` may be left out.
+//! [`Effect`] variant. What takes nodes away may have a `rolling`, a crash also a `permanent` (and
+//! so may a byzantine fault), a partition also a `shape`, with which `side` may be left out.
 
 use super::error::{PlanError, Words, unknown};
 use super::fault::{Effect, KINDS, Kind, Timing};
@@ -268,7 +268,8 @@ impl<'s, 'a> Row<'s, 'a> {
             _ => self.selection(kind)?,
         };
         let crash = kind.name == "crash";
-        let permanent = if crash { self.take("permanent")?.unwrap_or(false) } else { false };
+        let lasts = crash || kind.name == "byzantine";
+        let permanent = if lasts { self.take("permanent")?.unwrap_or(false) } else { false };
         let rolls = ROLLING.contains(&kind.name);
         let rolling: Option<Rolling> = if rolls { self.take("rolling")? } else { None };
         if rolling.is_some() && shape.is_some() {
@@ -277,7 +278,7 @@ impl<'s, 'a> Row<'s, 'a> {
         }
         if permanent && (lasting.is_some() || rolling.is_some()) {
             return Err(self.error(
-                "a permanent crash cannot end or roll",
+                "what is permanent cannot end or roll",
                 "remove `permanent`, or remove `for` and `rolling`",
             ));
         }
@@ -340,6 +341,7 @@ impl<'s, 'a> Row<'s, 'a> {
         match kind.name {
             "partition" => more.extend(["side", "shape", "rolling"]),
             "pause" => more.extend(WHO.iter().chain(&["rolling"])),
+            "byzantine" => more.extend(WHO.iter().chain(&["permanent"])),
             "crash" => more.extend(WHO.iter().chain(&["permanent", "rolling"])),
             _ => more.extend(WHO),
         }

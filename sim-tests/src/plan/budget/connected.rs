@@ -43,41 +43,51 @@ impl Hearing {
         self.rows[a][b / 64] >> (b % 64) & 1 == 1
     }
 
-    /// The weight of the heaviest clique; nodes without weight do not take part.
-    pub(super) fn heaviest(&self, weight: &[u64]) -> u64 {
+    /// The weight of the heaviest clique, and its members, ascending. Nodes without weight do not
+    /// take part.
+    pub(super) fn heaviest(&self, weight: &[u64]) -> (u64, Vec<u16>) {
         // Nodes with the same row hear the same ones, and so each other: they hear themselves.
         let mut classes = BTreeMap::<&[u64], (usize, u64)>::new();
-        for node in (0..self.nodes).filter(|node| weight[*node] > 0) {
+        let takes_part = |node: &usize| weight[*node] > 0;
+        for node in (0..self.nodes).filter(takes_part) {
             classes.entry(&self.rows[node]).or_insert((node, 0)).1 += weight[node];
         }
         let mut open: Vec<(usize, u64)> = classes.into_values().collect();
         open.sort_by_key(|(node, weight)| (std::cmp::Reverse(*weight), *node));
-        let mut search = Search { hearing: self, best: 0, steps: 0 };
-        search.extend(0, &open);
-        search.best
+        let mut search = Search { hearing: self, best: (0, Vec::new()), steps: 0 };
+        search.extend(0, &mut Vec::new(), &open);
+        let (best, first) = search.best;
+        let chosen = |node: &usize| first.iter().any(|f| self.rows[*f] == self.rows[*node]);
+        let members = (0..self.nodes).filter(takes_part).filter(chosen);
+        (best, members.map(|node| node as u16).collect())
     }
 }
 
 /// Branch and bound.
 struct Search<'a> {
     hearing: &'a Hearing,
-    best: u64,
+    /// Weight, and one member of each class.
+    best: (u64, Vec<usize>),
     steps: u32,
 }
 
 impl Search<'_> {
     /// Extends a clique of this weight by members of `open`, all of which it hears.
-    fn extend(&mut self, held: u64, open: &[(usize, u64)]) {
-        self.best = self.best.max(held);
+    fn extend(&mut self, held: u64, clique: &mut Vec<usize>, open: &[(usize, u64)]) {
+        if held > self.best.0 {
+            self.best = (held, clique.clone());
+        }
         self.steps += 1;
         let mut left: u64 = open.iter().map(|(_, weight)| weight).sum();
         for (i, &(node, weight)) in open.iter().enumerate() {
-            if held + left <= self.best || self.steps >= STEPS {
+            if held + left <= self.best.0 || self.steps >= STEPS {
                 return;
             }
             let rest = open[i + 1..].iter().filter(|(other, _)| self.hearing.hears(node, *other));
             let rest: Vec<(usize, u64)> = rest.copied().collect();
-            self.extend(held + weight, &rest);
+            clique.push(node);
+            self.extend(held + weight, clique, &rest);
+            clique.pop();
             left -= weight;
         }
     }
@@ -94,13 +104,10 @@ mod tests {
         for (a, b) in [(0, 2), (0, 3), (1, 2), (1, 3)] {
             hearing.cut(a, b);
         }
-        assert_eq!(
-            hearing.heaviest(&[1, 1, 1, 1, 1]),
-            3,
-            "a half and the bridge, not the bridge's 5"
-        );
-        assert_eq!(hearing.heaviest(&[1, 1, 1, 1, 0]), 2, "the bridge is down");
-        assert_eq!(hearing.heaviest(&[0; 5]), 0);
+        let of = |weight: [u64; 5]| hearing.heaviest(&weight);
+        assert_eq!(of([2, 1, 1, 1, 1]), (4, vec![0, 1, 4]), "a half and the bridge, not all");
+        assert_eq!(of([2, 1, 1, 1, 0]), (3, vec![0, 1]), "the bridge is down");
+        assert_eq!(of([0; 5]), (0, vec![]));
     }
 
     #[test]
@@ -117,7 +124,8 @@ mod tests {
                 let heard = (0..nodes).filter(|j| hearing.hears(i, *j)).count();
                 assert!(2 * near + 1 == heard && heard * 2 > nodes, "a majority is heard");
             }
-            let acts = hearing.heaviest(&vec![1; nodes]);
+            let (acts, members) = hearing.heaviest(&vec![1; nodes]);
+            assert_eq!(acts as usize, members.len());
             assert!(acts as usize * 5 < nodes * 3, "{acts} of {nodes}");
         }
     }
@@ -136,7 +144,10 @@ mod tests {
             };
             let weigh = |set: u32| (0..9).filter(|n| set >> n & 1 == 1).map(|n| weight[n]).sum::<u64>();
             let best = (0..1u32 << 9).filter(whole).map(weigh).max();
-            prop_assert_eq!(Some(hearing.heaviest(&weight)), best);
+            let (found, members) = hearing.heaviest(&weight);
+            prop_assert_eq!(Some(found), best);
+            let set = members.iter().map(|node| 1 << node).sum::<u32>();
+            prop_assert!(whole(&set) && weigh(set) == found);
         }
     }
 }
