@@ -147,6 +147,13 @@ impl Uptime {
         nodes.filter(move |node| self.is_up_since(*node, since_ns))
     }
 
+    /// When the last node is done with what a fault had slowed down by `at_ns`.
+    pub fn free_from(&self, at_ns: u64) -> u64 {
+        let slowed = |(from, to): &&(u64, u64)| *from < at_ns && *to > at_ns && *to < u64::MAX;
+        let ends = self.hampered.iter().flatten().filter(slowed).map(|(_, to)| *to);
+        ends.max().unwrap_or(at_ns)
+    }
+
     /// True if the node has been up since `since_ns` or longer.
     pub fn is_up_since(&self, node: NodeId, since_ns: u64) -> bool {
         let hampered = |(from, to): &(u64, u64)| *from <= self.now_ns && *to > since_ns;

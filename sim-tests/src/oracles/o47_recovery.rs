@@ -103,7 +103,9 @@ impl RecoveryBound {
         stall: Stall,
     ) -> Option<u64> {
         let b = &self.bounds;
-        let scope = self.windows.healthy(cx, heal_ns.max(1));
+        // What a fault has slowed down is in time again a little later, and counts from then.
+        let free_ns = self.windows.uptime.free_from(heal_ns);
+        let scope = self.windows.healthy(cx, free_ns.max(1));
         let schedule = &self.windows.schedule;
         let j = (1..=MOST_WINDOWS).find(|j| {
             let window = Window(base.0 + j);
@@ -120,7 +122,8 @@ impl RecoveryBound {
             .sum();
         let fast = cx.scene.at_least(cx.scene.stake_of(scope), 4);
         let rounds = if fast { 4 } else { 5 };
-        Some(resend + b.delta + windows + rounds * b.delta + b.drifted(b.block) + b.slack)
+        let late = free_ns - heal_ns;
+        Some(late + resend + b.delta + windows + rounds * b.delta + b.drifted(b.block) + b.slack)
     }
 
     fn check_heals(&mut self, cx: &Context<'_>, out: &mut Findings) {
@@ -321,6 +324,25 @@ mod tests {
         };
         let (jam, drop) = (last_silent_second("jam"), last_silent_second("drop"));
         assert!((10_000..16_000).contains(&(drop - jam)), "{jam} {drop}");
+    }
+
+    /// Half a second after the heal the last stalled sync is over: the bound is so much longer.
+    #[test]
+    fn what_was_slow_counts_from_when_it_is_over() {
+        let run = |row: &str| {
+            format!(
+                "[run]\nduration = \"10s\"\nheal_at = \"2s\"\n[[fault]]\n{row}\nat = \"500ms\"\n\
+                 nodes = [0, 1, 2, 3]\n"
+            )
+        };
+        let last_silent = |row: &str| {
+            let healed = || World::owing("O47", &[1; 4], &run(row)).at(2_000).tick(0);
+            let silent = |at: &u64| healed().at(*at).tick(0).found().is_empty();
+            (3_000..60_000).step_by(20).take_while(silent).last().expect("it is owed something")
+        };
+        let jump = last_silent("kind = \"clock-drift\"\ndrift = \"1ppm\"");
+        let stall = last_silent("kind = \"disk-stall\"\nshare = \"1%\"\ntime = \"250ms\"");
+        assert!((480..=540).contains(&(stall - jump)), "{jump} {stall}");
     }
 
     #[test]
