@@ -16,6 +16,7 @@ pub mod setup;
 use crate::byzantine::Adversary;
 use crate::oracles::{self, Oracle, Scene, Violation};
 use crate::plan::{Budget, Concrete, Edge, Effect, Nanos};
+use crate::trace::log::Log;
 use crate::workload::Workload;
 use crate::world::observe::Stats;
 use crate::world::{Panicked, Stop, World};
@@ -53,6 +54,8 @@ pub struct Options {
     pub believed: Option<Arc<Committee>>,
     /// Called once per virtual second with (now, end) in nanoseconds.
     pub progress: Option<Arc<dyn Fn(u64, u64) + Send + Sync>>,
+    /// Keep what nodes observe in the recorder's log. Changes nothing but time and memory.
+    pub record: bool,
     /// Oracles watch.
     pub oracles: bool,
     /// Where to write a line of text for every fact.
@@ -68,6 +71,7 @@ impl Default for Options {
             byzantine: BTreeSet::new(),
             believed: None,
             progress: None,
+            record: false,
             oracles: true,
             trace: None,
         }
@@ -123,6 +127,7 @@ pub fn run(plan: &Concrete, seed: u64, options: Options) -> Outcome {
     let watchers: Vec<Box<dyn Oracle + Send>> =
         if options.oracles { oracles::all(&scene) } else { Vec::new() };
     let recorder = Recorder::new(scene, watchers);
+    recorder.lock().expect("nobody else has it yet").log = options.record.then(Log::default);
     if let Some(path) = &options.trace {
         match std::fs::File::create(path) {
             Ok(file) => {

@@ -5,7 +5,7 @@ use sim_tests::plan::{Budget, Concrete, Edge, Plan, percent};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-const NAMES: [&str; 24] = [
+const NAMES: [&str; 25] = [
     "calm",
     "certificate-games",
     "crash-restart",
@@ -25,6 +25,7 @@ const NAMES: [&str; 24] = [
     "partition-heal",
     "power-cut",
     "split-at-threshold",
+    "swarm",
     "twenty-twenty",
     "twins",
     "two-epochs",

@@ -21,7 +21,7 @@ use super::concrete::Concrete;
 use super::concrete::check::Defect;
 use super::fault::{Effect, Fault, Premise};
 use super::settings::Safety;
-use super::units::{Nanos, percent};
+use super::units::{Nanos, Size, percent};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -33,6 +33,9 @@ pub use recovery::Recovery;
 /// Processing time that liveness bounds allow on top of the network; a node that needs more is
 /// starved and owes nothing.
 pub const SLACK_LIMIT: Nanos = Nanos::from_millis(50);
+
+/// What the largest shred takes on the wire; a smaller mtu stops all full slices for good.
+const LARGEST_PACKET: Size = Size(1_472);
 
 /// What a world owes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,6 +71,8 @@ pub struct Phase {
     pub unreachable: u64,
     /// Stake of the heaviest group of healthy nodes that all hear each other.
     pub reachable: u64,
+    /// The nodes of that group, ascending.
+    pub together: Vec<u16>,
     /// Why liveness is not promised; empty if it is.
     pub reasons: Vec<Reason>,
 }
@@ -193,6 +198,14 @@ impl Budget {
         &self.phases[after - 1]
     }
 
+    /// Which nodes are healthy and in touch with each other all the time from `from` to `to`, both
+    /// included.
+    pub fn in_touch(&self, from: Nanos, to: Nanos) -> impl Fn(u16) -> bool {
+        let meets = |p: &&Phase| p.start <= to && p.end.is_none_or(|end| end > from);
+        let phases: Vec<&Phase> = self.phases.iter().filter(meets).collect();
+        move |node| phases.iter().all(|phase| phase.together.binary_search(&node).is_ok())
+    }
+
     /// The stretches of time in which liveness is promised, each as long as possible; None is the
     /// end of the run.
     pub fn promised(&self) -> Vec<(Nanos, Option<Nanos>)> {
@@ -246,9 +259,52 @@ impl Budget {
                 }
             }
         }
-        Ok(())
+        self.approve_epochs(world)
+    }
+
+    /// An epoch in which nothing is finalized is the end of the chain: nobody may know the
+    /// validators of the one after next (1.3 of the specification, where nodes halt). So the
+    /// windows that can pass while nothing is owed, and until the cluster has recovered, must be
+    /// fewer than an epoch holds.
+    fn approve_epochs(&self, world: &Concrete) -> Result<(), Defect> {
+        let params = &world.params;
+        // No window passes faster than the timer that skips a silent leader's.
+        let silent = (params.delta_timeout.0 + params.delta_first.0).max(1);
+        let resend = params.standstill.0 + params.standstill_poll.0;
+        let recovery = resend + MOST_FAILED_WINDOWS * silent;
+        let (mut longest, mut dark) = (0, None::<(u64, u64)>);
+        for phase in self.phases.iter().filter(|phase| !phase.reasons.is_empty()) {
+            let end = phase.end.map_or(world.run.duration.0, |end| end.0);
+            // In too short a break nothing need be finalized.
+            let since = dark.filter(|(_, until)| phase.start.0 < until + recovery);
+            let since = since.map_or(phase.start.0, |(since, _)| since);
+            dark = Some((since, end));
+            longest = longest.max(end.saturating_sub(since));
+        }
+        if longest == 0 {
+            return Ok(());
+        }
+        let windows = (longest + resend).div_ceil(silent) + MOST_FAILED_WINDOWS;
+        let slots = windows * SLOTS_PER_WINDOW;
+        if slots <= params.epoch_slots {
+            return Ok(());
+        }
+        let what = format!(
+            "nothing may be final for {} and until the recovery, in which {slots} slots can pass, \
+             and an epoch of {} without a final block is the last one",
+            Nanos(longest),
+            params.epoch_slots
+        );
+        let remedy = "make epochs longer or faults shorter, or say expect.liveness = false";
+        Err(Defect::new("params.epoch_slots", what, remedy))
     }
 }
+
+/// Slots in a leader window.
+const SLOTS_PER_WINDOW: u64 = 4;
+
+/// Windows that may fail in a row with everything healed (13.4), and the one that the heal taints.
+const MOST_FAILED_WINDOWS: u64 = 17;
 
 fn over_budget(world: &Concrete, reason: &Reason, what: String) -> Defect {
     let or = "or say expect.liveness = false";
@@ -343,6 +399,7 @@ fn phase(world: &Concrete, slack: Nanos, start: Nanos, end: Option<&Nanos>) -> P
         impaired: 0,
         unreachable: 0,
         reachable: 0,
+        together: Vec::new(),
         reasons: Vec::new(),
     };
     let cut = |fault: &&&Fault| fault.effect.kind().premise == Premise::Cut;
@@ -350,7 +407,7 @@ fn phase(world: &Concrete, slack: Nanos, start: Nanos, end: Option<&Nanos>) -> P
     let taken: Vec<(State, &Fault)> =
         active.iter().filter_map(|f| state(world, f).map(|s| (s, *f))).collect();
     let liars = world.byzantine();
-    let mut groups = BTreeMap::<Vec<bool>, u64>::new();
+    let mut groups = BTreeMap::<Vec<bool>, (u64, Vec<u16>)>::new();
     for (node, about) in (0u16..).zip(&world.nodes) {
         let hit = |fault: &Fault| fault.nodes.binary_search(&node).is_ok();
         let lying = liars.contains(&node).then_some(State::Lying);
@@ -362,12 +419,18 @@ fn phase(world: &Concrete, slack: Nanos, start: Nanos, end: Option<&Nanos>) -> P
             Some(State::Crashed) => &mut phase.crashed,
             Some(State::Paused) => &mut phase.paused,
             Some(State::Impaired) => &mut phase.impaired,
-            None => groups.entry(cuts.iter().map(|f| hit(f)).collect()).or_default(),
+            None => {
+                let group = groups.entry(cuts.iter().map(|f| hit(f)).collect()).or_default();
+                group.1.push(node);
+                &mut group.0
+            }
         };
         *count += about.stake;
     }
-    phase.reachable = groups.values().copied().max().unwrap_or(0);
-    phase.unreachable = groups.values().sum::<u64>() - phase.reachable;
+    let healthy: u64 = groups.values().map(|(stake, _)| stake).sum();
+    let heaviest = groups.into_values().max_by_key(|(stake, _)| *stake);
+    (phase.reachable, phase.together) = heaviest.unwrap_or_default();
+    phase.unreachable = healthy - phase.reachable;
     let total = world.total_stake();
     if u128::from(phase.reachable) * 5 < u128::from(total) * 3 {
         let relevant = cuts.iter().copied().chain(taken.iter().map(|(_, fault)| *fault));
@@ -400,6 +463,10 @@ fn base_reasons(world: &Concrete, slack: Nanos, time: Nanos) -> Vec<Reason> {
         if network.corruption.0 > 0 {
             lossy(format!("base corruption of {}", network.corruption));
         }
+    }
+    if network.mtu < LARGEST_PACKET {
+        let what = format!("an mtu of {}, and packets of up to {LARGEST_PACKET}", network.mtu);
+        reasons.push(Reason::Lossy { what });
     }
     let max = worst_delay(world);
     if max > delta {

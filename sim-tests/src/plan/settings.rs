@@ -74,8 +74,8 @@ impl Default for Params {
 pub struct Run {
     /// The least duration in virtual time; the run goes on until every recovery is decided.
     pub duration: Nanos,
-    /// When every fault has ended and the network is clean. Without it, liveness is only watched
-    /// through the progress that the plan expects.
+    /// When every fault has ended and the network is clean. Without it, liveness is watched where
+    /// the faults and the network leave it promised, and through the progress that the plan expects.
     pub heal_at: Option<Nanos>,
 }
 
