@@ -76,7 +76,8 @@ impl Cluster {
         };
         genesis.cluster = genesis.digest();
         let committee = Arc::new(Committee::new(&genesis).expect("a valid genesis"));
-        let mut cluster = Cluster { committee, peers, logs: vec![], counters: vec![], nodes: vec![] };
+        let mut cluster =
+            Cluster { committee, peers, logs: vec![], counters: vec![], nodes: vec![] };
         for (node, socket) in (0..n).zip(sockets) {
             let log = Log::default();
             cluster.logs.push(log.clone());
@@ -136,18 +137,20 @@ fn note(log: &Log, event: &Event) {
     set(log.entry(slot).or_default()).get_or_insert(now);
 }
 
-/// Per slot: from the leader's last slice to final at every node of `nodes`. Slots that are not
-/// final everywhere are left out.
-pub fn latencies(logs: &[Log], nodes: &[usize]) -> Vec<Duration> {
+/// Per slot that ended between two moments: from the leader's last slice to final at every node.
+/// Slots that are not final everywhere are left out. Ascending.
+pub fn latencies(logs: &[Log], from: Instant, to: Instant) -> Vec<Duration> {
     let logs: Vec<_> = logs.iter().map(|log| log.lock().expect("nobody panics").clone()).collect();
-    let sent: BTreeMap<Slot, Instant> =
-        logs.iter().flatten().filter_map(|(slot, m)| Some((*slot, m.sent?))).collect();
-    let last = |(slot, sent): (&Slot, &Instant)| {
-        let all: Option<Vec<_>> =
-            nodes.iter().map(|&node| logs[node].get(slot)?.finalized).collect();
-        Some(all?.into_iter().max()?.saturating_duration_since(*sent))
-    };
-    sent.iter().filter_map(last).collect()
+    let mut took = Vec::new();
+    for (slot, moments) in logs.iter().flatten() {
+        let Some(sent) = moments.sent.filter(|at| *at >= from && *at < to) else { continue };
+        let all: Option<Vec<_>> = logs.iter().map(|log| log.get(slot)?.finalized).collect();
+        if let Some(last) = all.and_then(|all| all.into_iter().max()) {
+            took.push(last.saturating_duration_since(sent));
+        }
+    }
+    took.sort();
+    took
 }
 
 /// Slots that `node` finalized directly between two moments.

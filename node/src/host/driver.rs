@@ -321,9 +321,8 @@ impl<E: Env, D: Doorway> Driver<E, D> {
     fn start_checks(&mut self, now: Time) {
         let Some(checks) = &mut self.checks else { return };
         let mut dropped = Vec::new();
-        let again = |(from, claim): verify::Claim| {
-            Ok((from, self.node.screen(from, claim.into_claim())?))
-        };
+        let again =
+            |(from, claim): verify::Claim| Ok((from, self.node.screen(from, claim.into_claim())?));
         while let Some(job) = checks.next(now, again, &mut dropped) {
             self.env.check(job);
         }

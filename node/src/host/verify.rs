@@ -134,8 +134,7 @@ pub struct Checks {
 impl Checks {
     /// For a committee of `n` and so many workers.
     pub fn new(n: usize, threads: usize) -> Checks {
-        let peer =
-            || Peer { queue: VecDeque::new(), trust: Bucket::FULL, suspect_until: Time(0) };
+        let peer = || Peer { queue: VecDeque::new(), trust: Bucket::FULL, suspect_until: Time(0) };
         Checks {
             peers: std::iter::repeat_with(peer).take(n).collect(),
             ready: VecDeque::new(),
@@ -291,3 +290,5 @@ impl Checks {
     }
 }
 
+#[cfg(test)]
+mod tests;

@@ -13,7 +13,7 @@ const MAX_THREADS: usize = 8;
 
 /// As many as there are processors, within a cap.
 pub(super) fn threads() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS)
+    std::thread::available_parallelism().map_or(1, |n| usize::from(n).div_ceil(2)).min(MAX_THREADS)
 }
 
 /// Starts the threads. They end when the sender of jobs is dropped, or nobody hears them.
