@@ -62,7 +62,6 @@ pub struct Cluster {
 
 impl Cluster {
     /// Starts `n` nodes in `dir`, except those in `absent`, whose sockets are dropped.
-    #[expect(clippy::disallowed_methods, reason = "real time passes on real sockets")]
     pub async fn start(dir: &Path, n: u16, params: Params, absent: &[u16]) -> Cluster {
         let sockets: Vec<_> =
             (0..n).map(|_| UdpSocket::bind("127.0.0.1:0").expect("a free port")).collect();

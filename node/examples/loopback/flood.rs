@@ -35,14 +35,12 @@ impl Flood {
         let (stop, sent) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
         let (stopped, counted) = (stop.clone(), sent.clone());
         let thread = std::thread::spawn(move || {
-            let (begun, mut number) = (Instant::now(), 0);
+            let (begun, mut sent) = (Instant::now(), 0);
             while !stopped.load(Relaxed) {
                 let due = begun.elapsed().as_micros() as u64 * per_second / 1_000_000;
-                for _ in number..due {
-                    next(number);
-                    number += 1;
-                }
-                counted.store(number, Relaxed);
+                (sent..due).for_each(&mut next);
+                sent = sent.max(due);
+                counted.store(sent, Relaxed);
                 std::thread::sleep(Duration::from_millis(1));
             }
         });

@@ -86,7 +86,9 @@ async fn run(
     tokio::time::sleep(time).await;
     let to = Instant::now();
     let rate = flood.as_ref().map_or(0, Flood::sent) as f64 / time.as_secs_f64();
-    flood.map(Flood::stop);
+    if let Some(flood) = flood {
+        flood.stop();
+    }
     let counters = cluster.counters.clone();
     let logs = cluster.stop().await;
     let shown = |log| {
