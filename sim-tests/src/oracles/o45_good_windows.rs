@@ -148,6 +148,21 @@ mod tests {
         }
     }
 
+    /// Window 1 was skipped before the heal; long after it a late node goes through it again.
+    #[test]
+    fn history_is_not_judged_again() {
+        let world = World::owing("O45", &[1; 4], &cut("[0, 1]", "drop")).crash(3).at(1_500);
+        let world = world.ready(0, 4, block(3, A)).cast(0, 4, Skip);
+        let world = [0, 1, 2].into_iter().fold(world, |world, node| {
+            world.out(node, block(200, A), block(3, A)).finalized(node, block(200, A), Slow)
+        });
+        // Something falls due, so that the oracle tidies up.
+        let world = world.ready(0, 204, block(203, A)).at(9_000).tick(0);
+        let world = world.start(3).at(10_000).ready(3, 4, block(3, A)).at(19_000).tick(0);
+        let about_the_past = |line: &String| line.contains("slot 4 ");
+        assert!(!world.found().iter().any(about_the_past));
+    }
+
     /// With every node that could lead crashed in turn, only the true leader's absence excuses.
     #[test]
     fn without_its_leader_nothing_is_owed() {

@@ -199,7 +199,7 @@ mod tests {
             oracle: "O5".into(),
             slot: Some(slot),
             nodes: vec![3],
-            at_ms: 1_234.5678,
+            at_ms: 1_234.5,
             detail: format!("n3 cast N({slot}:aaaaaaaa) and S({slot})"),
         };
         failed.violations = (1..=12).map(violation).collect();
