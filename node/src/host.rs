@@ -5,7 +5,8 @@
 //! | [`driver`] | the loop: arrivals -> `step` -> effects; the same in production and simulation |
 //! | [`buggify`] | fault points, for the simulator |
 //! | [`keys`] | the secret keys of one validator, and signing |
-//! | [`net`] | datagrams: authentication and replay protection |
+//! | [`net`] | datagrams: authentication, replay protection, limits and queues per peer |
+//! | [`verify`] | signature checks: what waits, what goes together, who is charged |
 //! | [`store`] | the database: vote log, blocks, ledger, proofs |
 //! | [`runtime`] | the seam to tokio: sockets, threads, clock |
 //!
@@ -18,3 +19,4 @@ pub mod keys;
 pub mod net;
 pub mod runtime;
 pub mod store;
+pub mod verify;

@@ -55,6 +55,7 @@ async fn start(
         peers: peers.to_vec(),
         store,
         restored,
+        counters: Arc::default(),
         observer: Box::new(|_| ()),
         deliver: Box::new(move |block, transactions| {
             chain.lock().unwrap().push((block.id(), transactions.to_vec()));
