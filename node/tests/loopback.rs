@@ -56,6 +56,7 @@ async fn start(
         store,
         restored,
         observer: Box::new(|_| ()),
+        watch: Arc::new(|_| ()),
         deliver: Box::new(move |block, transactions| {
             chain.lock().unwrap().push((block.id(), transactions.to_vec()));
         }),

@@ -5,6 +5,8 @@
 //! a full socket would. The database has a thread of its own, because a commit blocks on the disk.
 //! Answers of the store are never dropped; they wait for room in the queue.
 //!
+//! [`program`] adds what a whole process needs: a runtime to block on, signals, pauses.
+//!
 //! In simulation nothing here runs: the simulated world is another value of the same trait, so
 //! the driver, the protocol and the store are the same code in both.
 
@@ -12,6 +14,9 @@
     clippy::disallowed_methods,
     reason = "this is the one module that may touch the real clock and real threads"
 )]
+
+#[cfg(feature = "program")]
+pub mod program;
 
 use super::driver::{Arrival, Driver, Env};
 use super::keys::Keys;
@@ -30,7 +35,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::net::UdpSocket;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
@@ -41,6 +46,22 @@ const BATCH: usize = 256;
 
 /// Gets every block of the chain in order, with the transactions that are executed.
 pub type Executor = Box<dyn FnMut(&Block, &[TransactionId]) + Send>;
+
+/// What the host notices by itself, beside the events of the protocol.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Notice {
+    /// A datagram was dropped before anybody could be blamed for it.
+    Refused(Refused),
+    /// A datagram found the inbox full.
+    Overflow,
+    /// So many arrivals were taken from the inbox at once.
+    Arrivals(usize),
+    /// A commit ended, well or not, after this time.
+    Committed(Duration, bool),
+}
+
+/// Hears every notice, on whatever thread it comes up.
+pub type Watch = Arc<dyn Fn(Notice) + Send + Sync>;
 
 /// What a node is started with.
 pub struct Setup {
@@ -60,6 +81,8 @@ pub struct Setup {
     pub restored: Restored,
     /// Hears every observation of the node.
     pub observer: Box<dyn FnMut(&Event) + Send>,
+    /// Hears what the host notices by itself.
+    pub watch: Watch,
     /// Gets every block of the chain in order, with the transactions that are executed.
     pub deliver: Executor,
 }
@@ -80,29 +103,66 @@ pub enum StartError {
 
 /// A running node.
 pub struct Handle {
-    inbox: mpsc::Sender<Arrival>,
+    remote: Remote,
     driver: JoinHandle<()>,
     receiver: JoinHandle<()>,
+    store: std::thread::JoinHandle<()>,
 }
 
-impl Handle {
+/// Talks to a running node from elsewhere in the process.
+#[derive(Clone)]
+pub struct Remote {
+    inbox: mpsc::Sender<Arrival>,
+    jobs: std::sync::mpsc::Sender<Job>,
+}
+
+impl Remote {
     /// Hands a client's transaction to the node. False if it has stopped.
     pub async fn submit(&self, transaction: Transaction) -> bool {
         self.inbox.send(Arrival::Submit(transaction)).await.is_ok()
+    }
+
+    /// Lets the thread of the database run `read` between two commits, so it must be short. `None`
+    /// if the node has stopped.
+    pub async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&mut Store) -> T + Send + 'static,
+    ) -> Option<T> {
+        let (sender, answer) = oneshot::channel();
+        let job = Job::Read(Box::new(move |store| drop(sender.send(read(store)))));
+        self.jobs.send(job).ok()?;
+        answer.await.ok()
+    }
+}
+
+impl Handle {
+    /// For whoever submits and reads.
+    pub fn remote(&self) -> &Remote {
+        &self.remote
+    }
+
+    /// Hands a client's transaction to the node. False if it has stopped.
+    pub async fn submit(&self, transaction: Transaction) -> bool {
+        self.remote.submit(transaction).await
     }
 
     /// Stops the node and waits until its database is closed.
     pub async fn stop(self) {
         self.receiver.abort();
         // A full inbox empties, because the driver is alive until it reads this.
-        let _ = self.inbox.send(Arrival::Stop).await;
+        let _ = self.remote.inbox.send(Arrival::Stop).await;
         let _ = self.driver.await;
+        let store = self.store;
+        let _ = self.remote.jobs.send(Job::Close);
+        let _ = tokio::task::spawn_blocking(move || store.join()).await;
     }
 }
 
 enum Job {
     Commit(Vec<Record>),
     Load(Query),
+    Read(Box<dyn FnOnce(&mut Store) + Send>),
+    Close,
 }
 
 /// The real world around one node.
@@ -116,11 +176,20 @@ struct RealEnv {
     now: Time,
     buffer: Vec<u8>,
     observer: Box<dyn FnMut(&Event) + Send>,
+    watch: Watch,
     deliver: Executor,
 }
 
-fn unix_time() -> Duration {
+/// Time since 1970 by the machine's clock, which may be wrong and may jump.
+pub fn unix_time() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+/// Time since the first call in this process: the one clock of all its nodes' metrics.
+pub fn monotonic() -> Time {
+    static ORIGIN: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
+    let elapsed = ORIGIN.get_or_init(std::time::Instant::now).elapsed().as_nanos();
+    Time(u64::try_from(elapsed).unwrap_or(u64::MAX))
 }
 
 impl RealEnv {
@@ -145,6 +214,7 @@ impl Env for RealEnv {
             }
             None => received.await == 0,
         };
+        (self.watch)(Notice::Arrivals(arrivals.len() + self.inbox.len()));
         if closed {
             arrivals.push(Arrival::Stop);
         }
@@ -178,21 +248,27 @@ impl Env for RealEnv {
     }
 
     fn refused(&mut self, reason: Refused) {
-        tracing::trace!(%reason, "datagram refused");
+        (self.watch)(Notice::Refused(reason));
     }
 }
 
 /// Reads the socket until the node is gone.
-async fn receive(socket: Arc<UdpSocket>, inbox: mpsc::Sender<Arrival>) {
+async fn receive(socket: Arc<UdpSocket>, inbox: mpsc::Sender<Arrival>, watch: Watch) {
     let mut buffer = vec![0; MAX_DATAGRAM_BYTES + 1];
     loop {
         let Ok((length, _)) = socket.recv_from(&mut buffer).await else { continue };
         let bytes = Bytes::copy_from_slice(&buffer[..length]);
-        let Ok(datagram) = Datagram::from_bytes(bytes) else { continue };
-        if let Err(mpsc::error::TrySendError::Closed(_)) =
-            inbox.try_send(Arrival::Datagram(datagram))
-        {
-            return;
+        let datagram = match Datagram::from_bytes(bytes) {
+            Ok(datagram) => datagram,
+            Err(reason) => {
+                watch(Notice::Refused(reason));
+                continue;
+            }
+        };
+        match inbox.try_send(Arrival::Datagram(datagram)) {
+            Ok(()) => {}
+            Err(mpsc::error::TrySendError::Full(_)) => watch(Notice::Overflow),
+            Err(mpsc::error::TrySendError::Closed(_)) => return,
         }
     }
 }
@@ -202,11 +278,14 @@ fn serve_store(
     mut store: Store,
     jobs: &std::sync::mpsc::Receiver<Job>,
     inbox: &mpsc::Sender<Arrival>,
+    watch: &Watch,
 ) {
     while let Ok(job) = jobs.recv() {
         let answer = match job {
             Job::Commit(records) => {
+                let begun = monotonic();
                 let result = store.commit(&records);
+                watch(Notice::Committed(monotonic().since(begun), result.is_ok()));
                 if let Err(error) = &result {
                     tracing::error!(%error, "the database failed; this node stops voting");
                 }
@@ -219,6 +298,11 @@ fn serve_store(
                     Arrival::Loaded(query, query.nothing())
                 }
             },
+            Job::Read(read) => {
+                read(&mut store);
+                continue;
+            }
+            Job::Close => return,
         };
         if inbox.blocking_send(answer).is_err() {
             return;
@@ -228,8 +312,8 @@ fn serve_store(
 
 /// Starts a node on the current tokio runtime.
 pub async fn start(setup: Setup) -> Result<Handle, StartError> {
-    let Setup { committee, me, keys, socket, peers, mut store, restored, observer, deliver } =
-        setup;
+    let Setup { committee, me, keys, socket, peers, mut store, .. } = setup;
+    let Setup { restored, observer, watch, deliver, .. } = setup;
     socket.set_nonblocking(true)?;
     let socket = Arc::new(UdpSocket::from_std(socket)?);
     let wall = unix_time();
@@ -237,10 +321,11 @@ pub async fn start(setup: Setup) -> Result<Handle, StartError> {
     let boot = store.next_boot(wall.as_secs())?;
     let (sender, inbox) = mpsc::channel(INBOX);
     let (jobs, work) = std::sync::mpsc::channel();
-    let answers = sender.clone();
-    std::thread::Builder::new()
+    let remote = Remote { inbox: sender.clone(), jobs: jobs.clone() };
+    let (answers, watching) = (sender.clone(), watch.clone());
+    let store = std::thread::Builder::new()
         .name(format!("store-{me}"))
-        .spawn(move || serve_store(store, &work, &answers))?;
+        .spawn(move || serve_store(store, &work, &answers, &watching))?;
     let mut env = RealEnv {
         socket: socket.clone(),
         peers,
@@ -250,6 +335,7 @@ pub async fn start(setup: Setup) -> Result<Handle, StartError> {
         now: Time(0),
         buffer: Vec::with_capacity(MAX_DATAGRAM_BYTES),
         observer,
+        watch: watch.clone(),
         deliver,
     };
     env.read_clock();
@@ -259,8 +345,8 @@ pub async fn start(setup: Setup) -> Result<Handle, StartError> {
     let mut first = Vec::new();
     let protocol = Protocol::new(config, env.now, &mut first);
     let link = Link::new(&committee, me, keys.datagram(), boot)?;
-    let receiver = tokio::spawn(receive(socket, sender.clone()));
+    let receiver = tokio::spawn(receive(socket, sender, watch));
     let driver = Driver::new(env, protocol, me, committee, keys, link, first);
     let driver = tokio::spawn(driver.run());
-    Ok(Handle { inbox: sender, driver, receiver })
+    Ok(Handle { remote, driver, receiver, store })
 }

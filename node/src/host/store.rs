@@ -25,13 +25,18 @@
 //! | ledger, recent block, boot counter, identity | [`StoreError::Damaged`]: better not to start |
 //! | pages shared by both slots, header, length | the same: the tree cannot be read at all |
 //!
+//! Two more ways in: [`Store::inspect`] reads a stopped node's store and writes nothing (see
+//! `overlay`), and `copy` makes and puts back backups.
+//!
 //! Out of reach: a whole data directory put back from a backup, or one identity run twice. Nothing in
 //! such a directory is wrong; only the operator can know (10.4).
 
 mod apply;
 mod check;
+mod copy;
 mod disk;
 mod error;
+mod overlay;
 mod rows;
 
 use crate::protocol::certificate::FinalityProof;
@@ -45,10 +50,11 @@ use disk::{Disk, Switch};
 use redb::{
     Database, ReadTransaction, ReadableDatabase, StorageBackend, TableError, WriteTransaction,
 };
-use rows::{BLOCKS, BOOT, HEAD, IDENTITY, LEDGER, LOG, META, PROOFS, Reader, Table};
+use rows::{BLOCKS, BOOT, HEAD, IDENTITY, LEDGER, LOG, META, PROOFS, Reader, SEALED, Table};
 use std::sync::Arc;
 
 pub use check::{LogFault, OpenReport};
+pub use copy::{CopyError, Restoration, Snapshot, restore};
 pub use error::StoreError;
 
 /// The version of everything that is written. A store of another one is refused.
@@ -61,6 +67,17 @@ pub struct Identity {
     pub cluster: Hash,
     /// The validator.
     pub node: NodeId,
+}
+
+/// What [`Store::inspect`] found.
+#[derive(Debug)]
+pub struct Inspection {
+    /// Whose store it is.
+    pub identity: Identity,
+    /// A final backup was taken.
+    pub sealed: bool,
+    /// What a node that starts on it would know.
+    pub restored: Restored,
 }
 
 /// The open store of one node. Its calls block for as long as the disk takes. Dropping it writes
@@ -111,8 +128,11 @@ impl Store {
         if store.is_virgin()? {
             store.initialize(identity, false)?;
         }
-        let Found { restored, state, boot, report, trash, head_changed } =
-            check::check(&store.db.begin_read()?, identity)?;
+        let Found { restored, state, boot, report, trash, head_changed, sealed, .. } =
+            check::check(&store.db.begin_read()?, Some(identity))?;
+        if sealed {
+            return Err(StoreError::Sealed);
+        }
         if head_changed || !trash.is_empty() {
             store.transact(true, |_, txn| {
                 for (table, key) in &trash {
@@ -123,6 +143,34 @@ impl Store {
         }
         (store.state, store.boot, store.report) = (state, boot, report);
         Ok((store, restored))
+    }
+
+    /// Opens a store whosever it is, sealed or not, checks it like [`Store::open`], and writes
+    /// nothing: what the database writes meanwhile stays in memory. The store must not be in use.
+    ///
+    /// # Errors
+    /// As for [`Store::open`]; [`StoreError::Damaged`] if there is nothing.
+    pub fn inspect<B: StorageBackend>(
+        backend: B,
+        cache_bytes: usize,
+    ) -> Result<(Store, Inspection), StoreError> {
+        let (disk, switch) = Disk::new(overlay::Overlay::new(backend)?)?;
+        if disk.is_blank()? {
+            return Err(StoreError::damaged("there is nothing in it"));
+        }
+        let mut store = Store::attach(disk, switch, cache_bytes)?;
+        let found = check::check(&store.db.begin_read()?, None)?;
+        let identity = found.identity.expect("the check has read it");
+        (store.state, store.boot, store.report) = (found.state, found.boot, found.report);
+        Ok((store, Inspection { identity, sealed: found.sealed, restored: found.restored }))
+    }
+
+    /// Marks the store as succeeded by a final backup. It never opens for a node again.
+    ///
+    /// # Errors
+    /// As for [`Store::commit`].
+    pub fn seal(&mut self) -> Result<(), StoreError> {
+        self.transact(true, |_, txn| put(txn, META, SEALED, &()))
     }
 
     /// Makes the records durable, in order, all or none, in one transaction. On return they are.
