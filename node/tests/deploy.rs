@@ -27,6 +27,7 @@ fn exported() -> String {
         mode: "voting".to_owned(),
         ready: true,
         not_ready: None,
+        votes_again_at: None,
         height: 0,
         finalized: 0,
         lag: 0,

@@ -27,6 +27,9 @@ pub fn run(args: &Args) -> Result<()> {
     println!("node       {} of {} in cluster {}", status.node, status.validators, status.cluster);
     println!("mode       {}", status.mode);
     println!("ready      {}", status.not_ready.as_deref().unwrap_or("yes"));
+    if let Some(slot) = status.votes_again_at {
+        println!("votes      after a restart above height {slot}");
+    }
     println!("height     {}", status.height);
     let ago = status.since_finalized_ms;
     println!("finalized  {}, {}.{} s ago", status.finalized, ago / 1000, ago / 100 % 10);

@@ -9,7 +9,7 @@ use super::keys::file::{self as key_file, KeyFileError};
 use super::log;
 use super::metrics::Metrics;
 use super::rpc::{self, Rpc, limit::Limiter};
-use super::runtime::{self, Handle, Remote, Setup, StartError};
+use super::runtime::{self, Handle, Remote, Setup, StartError, program};
 use super::store::Identity;
 use super::view::{News, Status, View};
 use crate::protocol::committee::Committee;
@@ -18,6 +18,10 @@ use crate::protocol::types::{NodeId, Time};
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// How often an observer asks whether it may vote again some day.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Why a node does not start.
 #[derive(Debug, thiserror::Error)]
@@ -144,7 +148,8 @@ impl Prepared {
         let (identity, me) = (self.identity(), self.me);
         let Config { http: config, data, storage, .. } = &self.config;
         let (store, restored) = data::open(data, &identity, storage.cache.0)?;
-        if let Some(fault) = store.report().log {
+        let fault = store.report().log;
+        if let Some(fault) = fault {
             tracing::warn!(node = me.0, ?fault, "the vote log is not whole");
         }
         let now = runtime::monotonic();
@@ -174,6 +179,9 @@ impl Prepared {
             deliver: Box::new(|_, _| ()),
         };
         let handle = runtime::start(setup).await?;
+        if fault.is_some() {
+            program::spawn(allow_anew(me, view.clone(), handle.remote().clone()));
+        }
         let (each, total) = (config.transactions_per_second, config.transactions_per_second_total);
         let limiter = Mutex::new(Limiter::new(each, total, now));
         let rpc = Rpc { view: view.clone(), metrics, remote: handle.remote().clone(), limiter };
@@ -186,6 +194,25 @@ impl Prepared {
                 Err(NodeError::Http(error))
             }
         }
+    }
+}
+
+/// Waits until it is known from where on an observer may vote again, and has the store note it.
+async fn allow_anew(me: NodeId, view: Arc<Mutex<View>>, remote: Remote) {
+    let from = loop {
+        program::sleep(LOOK_INTERVAL).await;
+        if let Some(slot) = rpc::lock(&view).safe_to_vote_from() {
+            break slot;
+        }
+    };
+    match remote.read(move |store| store.begin_anew_at(from)).await {
+        Some(Ok(noted)) => {
+            let slot = noted.unwrap_or_default().0;
+            tracing::warn!(node = me.0, slot, "started again above this height, this node votes");
+            rpc::lock(&view).set_votes_again_at(noted);
+        }
+        Some(Err(error)) => tracing::error!(node = me.0, %error, "cannot be noted"),
+        None => {}
     }
 }
 

@@ -14,7 +14,8 @@
 //!   log against its head, which counts and sums its votes, the ledger by its parent links.
 //! - **The ledger table is the delivered chain.** Its last row is the delivery cursor, so blocks
 //!   and cursor cannot disagree.
-//! - **A log that is not whole is never mended.** The store then says `intact: false`, for good.
+//! - **A log that is not whole is never mended.** The store then says `intact: false`. It may begin
+//!   anew only in an epoch in which the key has signed nothing ([`Store::begin_anew_at`]).
 //!
 //! What is found damaged, and what follows:
 //!
@@ -50,7 +51,7 @@ use disk::{Disk, Switch};
 use redb::{
     Database, ReadTransaction, ReadableDatabase, StorageBackend, TableError, WriteTransaction,
 };
-use rows::{BLOCKS, BOOT, HEAD, IDENTITY, LEDGER, LOG, META, PROOFS, Reader, SEALED, Table};
+use rows::{ANEW, BLOCKS, BOOT, HEAD, IDENTITY, LEDGER, LOG, META, PROOFS, Reader, SEALED, Table};
 use std::sync::Arc;
 
 pub use check::{LogFault, OpenReport};
@@ -128,10 +129,15 @@ impl Store {
         if store.is_virgin()? {
             store.initialize(identity, false)?;
         }
-        let Found { restored, state, boot, report, trash, head_changed, sealed, .. } =
-            check::check(&store.db.begin_read()?, Some(identity))?;
+        let found = check::check(&store.db.begin_read()?, Some(identity))?;
+        let anew = found.begins_anew();
+        let Found { restored, state, boot, report, mut trash, head_changed, sealed, .. } = found;
         if sealed {
             return Err(StoreError::Sealed);
+        }
+        if anew {
+            // In the same commit as the new mark: the permission is good for one loss.
+            trash.push((META, ANEW.to_vec()));
         }
         if head_changed || !trash.is_empty() {
             store.transact(true, |_, txn| {
@@ -163,6 +169,26 @@ impl Store {
         let identity = found.identity.expect("the check has read it");
         (store.state, store.boot, store.report) = (found.state, found.boot, found.report);
         Ok((store, Inspection { identity, sealed: found.sealed, restored: found.restored }))
+    }
+
+    /// Lets an unmarked log begin anew at the first start that finds `slot` delivered. The caller
+    /// vouches that the key has signed nothing in `slot` or above before this store was opened.
+    /// Said once; a marked log is left alone. The answer is the slot that counts.
+    ///
+    /// # Errors
+    /// As for [`Store::commit`].
+    pub fn begin_anew_at(&mut self, slot: Slot) -> Result<Option<Slot>, StoreError> {
+        if self.state.head.marked {
+            return Ok(None);
+        }
+        let said = match table(&self.db.begin_read()?, META)? {
+            Some(meta) => meta.get(ANEW)?.and_then(|row| rows::open(META, ANEW, row.value())),
+            None => None,
+        };
+        if said.is_none() {
+            self.transact(true, |_, txn| put(txn, META, ANEW, &slot))?;
+        }
+        Ok(said.or(Some(slot)))
     }
 
     /// Marks the store as succeeded by a final backup. It never opens for a node again.

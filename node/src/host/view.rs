@@ -9,7 +9,9 @@ use crate::protocol::Restored;
 use crate::protocol::block::Transaction;
 use crate::protocol::committee::Committee;
 use crate::protocol::event::{Event, Standing};
-use crate::protocol::params::{MAX_POOLED_TRANSACTIONS, TRANSACTION_LIFETIME_SLOTS};
+use crate::protocol::params::{
+    MAX_HELD_SLOTS, MAX_POOLED_TRANSACTIONS, TRANSACTION_LIFETIME_SLOTS,
+};
 use crate::protocol::pool::Mode;
 use crate::protocol::types::{NodeId, Slot, Stake, Time};
 use serde::{Deserialize, Serialize};
@@ -37,6 +39,8 @@ pub struct Status {
     pub ready: bool,
     /// Why it is not ready.
     pub not_ready: Option<String>,
+    /// For a node that observes: started again above this height, it votes (10.4).
+    pub votes_again_at: Option<u64>,
     /// Slot of the last block that went out in chain order, durable.
     pub height: u64,
     /// Highest slot known to be final.
@@ -87,6 +91,9 @@ pub struct View {
     me: NodeId,
     committee: Arc<Committee>,
     standing: Standing,
+    votes_again_at: Option<Slot>,
+    /// The highest slot that became final while this node watched its block arrive.
+    witnessed: Option<Slot>,
     tip: Slot,
     highest: Slot,
     seen: Slot,
@@ -125,6 +132,8 @@ impl View {
         View {
             me,
             standing: if restored.intact { Standing::Voting } else { Standing::Observing },
+            votes_again_at: None,
+            witnessed: None,
             tip,
             highest: tip,
             seen: tip,
@@ -174,6 +183,9 @@ impl View {
                     after_shred: times.map(|(first, _)| now.since(first)),
                 };
                 self.finals.insert(block.slot, finality);
+                if *mode != Mode::Indirect && finality.after_shred.is_some() {
+                    self.witnessed = self.witnessed.max(Some(block.slot));
+                }
                 return Some(News::Final(finality));
             }
             Event::Delivered { block, transactions, .. } => {
@@ -212,6 +224,23 @@ impl View {
     /// if they are a window behind this node.
     pub fn latest_valid_until(&self) -> Slot {
         Slot(self.tip.0 + TRANSACTION_LIFETIME_SLOTS)
+    }
+
+    /// From where on an identity that lost its vote log may vote again (10.4): the first slot of
+    /// the first epoch in which its key can have signed nothing before this start.
+    ///
+    /// A slot that became final while this node watched its leader send the block was decided by
+    /// 60 % of the stake after the start. The old instance voted at most a window past a slot on
+    /// which 60 % had voted before; honest nodes of both groups were not thousands of slots past
+    /// one that they had yet to decide. [`MAX_HELD_SLOTS`] is far more than that.
+    pub fn safe_to_vote_from(&self) -> Option<Slot> {
+        let epoch = self.committee.epoch(self.witnessed?.plus(MAX_HELD_SLOTS));
+        Some(Slot((epoch + 1) * self.committee.params().epoch_slots))
+    }
+
+    /// The store has taken note of it.
+    pub fn set_votes_again_at(&mut self, slot: Option<Slot>) {
+        self.votes_again_at = slot;
     }
 
     /// What became of transactions.
@@ -276,6 +305,7 @@ impl View {
             },
             ready: not_ready.is_none(),
             not_ready,
+            votes_again_at: self.votes_again_at.map(|slot| slot.0),
             height: self.tip.0,
             finalized: self.highest.0,
             lag: self.highest.0.saturating_sub(self.tip.0),

@@ -54,6 +54,10 @@ fn a_copy_of_a_running_node_observes() {
     let status = cluster.status(3).unwrap();
     assert_eq!((status.mode.as_str(), status.ready), ("observing", false));
     assert_eq!(cluster.get(3, "/health").unwrap().0, 503);
+    // In the next epoch that its key cannot have signed in, it may vote again.
+    cluster.wait_until(Duration::from_secs(30), "it is known when it votes", |cluster| {
+        cluster.status(3).is_some_and(|status| status.votes_again_at == Some(18_000))
+    });
     cluster.stop_all();
     assert_eq!(cluster.inspect(3)["votes"].as_array().unwrap().len(), 0, "it cast nothing");
 }

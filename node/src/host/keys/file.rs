@@ -58,7 +58,7 @@ pub fn create(path: &Path) -> Result<Keys, KeyFileError> {
     let mut line = Zeroizing::new([0; FILE_BYTES]);
     line[..TAG.len()].copy_from_slice(TAG);
     let digits = &mut line[TAG.len()..FILE_BYTES - 1];
-    hex::encode_to_slice(&*seed, digits).expect("two digits for each byte");
+    hex::encode_to_slice(&seed[..], digits).expect("two digits for each byte");
     line[FILE_BYTES - 1] = b'\n';
     let mut file =
         OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(error)?;

@@ -57,6 +57,8 @@ pub struct OpenReport {
 pub(super) struct Found {
     pub(super) identity: Option<Identity>,
     pub(super) sealed: bool,
+    /// Delivered slot from which an unmarked log begins anew.
+    pub(super) anew: Option<Slot>,
     pub(super) restored: Restored,
     pub(super) state: State,
     pub(super) boot: u32,
@@ -145,6 +147,7 @@ impl Found {
         }
         self.identity = Some(found);
         self.sealed = meta.get(SEALED)?.is_some();
+        self.anew = meta.get(ANEW)?.and_then(|row| rows::open(META, ANEW, row.value()));
         let boot = meta.get(BOOT)?.and_then(|row| rows::open(META, BOOT, row.value()));
         self.boot = boot.ok_or_else(|| StoreError::damaged("the boot counter is unreadable"))?;
         self.report.rows += 2;
@@ -206,6 +209,12 @@ impl Found {
         Ok(())
     }
 
+    /// True if the delivered chain has reached the slot from which the log may begin anew.
+    pub(super) fn begins_anew(&self) -> bool {
+        let tip = self.restored.tip.map(|tip| tip.slot);
+        self.anew.is_some_and(|anew| Some(anew) <= tip)
+    }
+
     /// The votes against the head, and the head against the ledger.
     fn check_log(&mut self, log: Option<Reader>) -> Result<(), StoreError> {
         let stored: Option<Head> = match &log {
@@ -231,6 +240,8 @@ impl Found {
                 let what = format!("the ledger ends at {tip:?}, but reached {:?}", stored.tip);
                 return Err(StoreError::damaged(what));
             }
+            // What the key signed before the log was lost is of an earlier epoch.
+            Some(stored) if !stored.marked && self.begins_anew() => None,
             Some(stored) if !stored.marked => Some(LogFault::Unmarked),
             Some(stored) if stored.tip != tip => Some(LogFault::BehindLedger),
             Some(stored) if (stored.votes, stored.sum) != (head.votes, head.sum) => {

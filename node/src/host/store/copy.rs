@@ -14,7 +14,7 @@
 //! and at the end:      0 | number of rows 8 | BLAKE3 over everything before it 32
 //! ```
 
-use super::rows::{self, HEAD, Head, IDENTITY, IdentityRow, LOG, META, SEALED};
+use super::rows::{self, ANEW, HEAD, Head, IDENTITY, IdentityRow, LOG, META, SEALED};
 use super::{FORMAT, Identity, Store, StoreError};
 use crate::protocol::types::NodeId;
 use redb::{ReadTransaction, ReadableDatabase, ReadableTable, StorageBackend, TableHandle};
@@ -136,7 +136,7 @@ impl Snapshot {
             let table = self.txn.open_table(table).map_err(io::Error::other)?;
             for entry in table.iter().map_err(io::Error::other)? {
                 let (key, row) = entry.map_err(io::Error::other)?;
-                if number == 1 && key.value() == SEALED {
+                if number == 1 && [SEALED, ANEW].contains(&key.value()) {
                     continue;
                 }
                 out.put(&[number])?;

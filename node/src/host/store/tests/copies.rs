@@ -95,3 +95,34 @@ fn a_restoration_needs_an_empty_place() {
     let result = copy::restore(&mut &bytes[..], medium, CACHE);
     assert!(matches!(result, Err(CopyError::Store(StoreError::Exists))));
 }
+
+/// 10.4: an identity that lost its log votes again in an epoch in which it has signed nothing.
+#[test]
+fn a_lost_log_begins_anew_where_it_is_allowed_and_only_once() {
+    let (_, copy) = restore(&backup(&lived().0.open().0, false)).unwrap();
+    let (mut store, _) = copy.open();
+    assert_eq!(store.begin_anew_at(Slot(3)).unwrap(), Some(Slot(3)));
+    assert_eq!(store.begin_anew_at(Slot(2)).unwrap(), Some(Slot(3)), "said once");
+    // A copy of the copy knows nothing of that permission.
+    let (_, second) = restore(&backup(&store, false)).unwrap();
+    let deliver = |medium: &Medium| {
+        let (mut store, restored) = medium.open();
+        let next = restored.tip.unwrap().slot.next();
+        let block = block(next.0, restored.tip.unwrap(), 1, 5);
+        store.commit(&[Record::Block(block.clone()), Record::Delivered(block.id())]).unwrap();
+        restored.intact
+    };
+    for medium in [&copy, &second] {
+        assert!(!deliver(medium) && !deliver(medium), "slots 1 and 2 are before");
+    }
+    assert!(!second.open().1.intact);
+    let (mut store, restored) = copy.open();
+    assert!(restored.intact && restored.votes.is_empty());
+    assert_eq!(store.begin_anew_at(Slot(9)).unwrap(), None, "it is whole");
+    store.commit(&[vote(4, VoteKind::Skip)]).unwrap();
+    drop(store);
+    assert!(copy.open().1.intact);
+    // Lost once more, the old permission does not count.
+    let (_, third) = restore(&backup(&copy.open().0, false)).unwrap();
+    assert!(!third.open().1.intact);
+}
