@@ -218,7 +218,7 @@ fn a_fifth_of_all_datagrams_may_be_lost() {
     cluster.net = lossy(move |_, _, _, _| {
         state =
             state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 33) % 5 != 0
+        !(state >> 33).is_multiple_of(5)
     });
     cluster.start_all();
     cluster.run_until(at(120_000), "30 slots", |c| c.all_past(0..4, 30));
