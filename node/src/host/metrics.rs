@@ -4,17 +4,18 @@
 //! Everything is counted from two streams, the protocol's events and the host's notices, plus the
 //! view at the moment of a scrape. Each node has a registry of its own.
 
-use super::net::Refused;
+mod names;
+
 use super::runtime::Notice;
 use super::view::{News, Status};
 use crate::protocol::event::{Event, Origin, Standing};
-use crate::protocol::pool::Mode;
-use crate::protocol::vote::{CertificateKind, VoteKind};
-use crate::protocol::wire::Reject;
+use names::{REJECTS, certificate_name, refused_name, reject_name, vote_name};
 use prometheus::{
     Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
     Registry, TextEncoder,
 };
+
+pub use names::mode_name;
 
 /// Upper ends of the buckets of times within a slot, in seconds.
 const LATENCY_BUCKETS: [f64; 14] =
@@ -230,83 +231,6 @@ impl Maker<'_> {
             }
         }
         self.keep(counters)
-    }
-}
-
-const REJECTS: [Reject; 15] = [
-    Reject::Malformed,
-    Reject::Version,
-    Reject::Signer,
-    Reject::Old,
-    Reject::Far,
-    Reject::Epoch,
-    Reject::Duplicate,
-    Reject::NotNeeded,
-    Reject::Signature,
-    Reject::Certificate,
-    Reject::Proof,
-    Reject::Unsolicited,
-    Reject::RateLimit,
-    Reject::Full,
-    Reject::Expired,
-];
-
-fn reject_name(reason: Reject) -> &'static str {
-    match reason {
-        Reject::Malformed => "malformed",
-        Reject::Version => "version",
-        Reject::Signer => "signer",
-        Reject::Old => "old",
-        Reject::Far => "far",
-        Reject::Epoch => "epoch",
-        Reject::Duplicate => "duplicate",
-        Reject::NotNeeded => "not_needed",
-        Reject::Signature => "signature",
-        Reject::Certificate => "certificate",
-        Reject::Proof => "proof",
-        Reject::Unsolicited => "unsolicited",
-        Reject::RateLimit => "rate_limit",
-        Reject::Full => "full",
-        Reject::Expired => "expired",
-    }
-}
-
-fn refused_name(reason: Refused) -> &'static str {
-    match reason {
-        Refused::Size => "size",
-        Refused::Foreign => "foreign",
-        Refused::Sender => "sender",
-        Refused::Tag => "tag",
-        Refused::Replay => "replay",
-    }
-}
-
-fn vote_name(kind: VoteKind) -> &'static str {
-    match kind {
-        VoteKind::Notar(_) => "notar",
-        VoteKind::Skip => "skip",
-        VoteKind::NotarFallback(_) => "notar_fallback",
-        VoteKind::SkipFallback => "skip_fallback",
-        VoteKind::Final => "final",
-    }
-}
-
-fn certificate_name(kind: CertificateKind) -> &'static str {
-    match kind {
-        CertificateKind::FastFinal(_) => "fast_final",
-        CertificateKind::Notar(_) => "notar",
-        CertificateKind::NotarFallback(_) => "notar_fallback",
-        CertificateKind::Skip => "skip",
-        CertificateKind::Final => "final",
-    }
-}
-
-/// The word for a mode, as metrics and the lines of `dev` have it.
-pub fn mode_name(mode: Mode) -> &'static str {
-    match mode {
-        Mode::Fast => "fast",
-        Mode::Slow => "slow",
-        Mode::Indirect => "indirect",
     }
 }
 

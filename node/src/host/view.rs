@@ -319,3 +319,6 @@ impl View {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

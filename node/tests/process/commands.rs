@@ -7,6 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 use std::time::Duration;
 
+use alpenglow_node::host::config::{Config, Tls};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -138,4 +139,40 @@ fn clients_and_operators_get_answers() {
     });
     assert!(limited || cfg!(debug_assertions), "500 a second is the limit");
     cluster.wait_ready(2);
+}
+
+#[test]
+fn https_with_certificate_files() {
+    let mut cluster = Cluster::new(1, &["block-time=100ms"]);
+    let made = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
+    let (certificate, key) = (cluster.root().join("cert.pem"), cluster.root().join("key.pem"));
+    fs::write(&certificate, made.cert.pem()).unwrap();
+    fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    let text = fs::read_to_string(cluster.config(0)).unwrap();
+    let mut config: Config = toml::from_str(&text).unwrap();
+    config.http.tls = Some(Tls { certificate: certificate.clone(), key });
+    fs::write(cluster.config(0), config.text()).unwrap();
+    let said = done(alpenglow().arg("check").arg("--config").arg(cluster.config(0)));
+    assert!(said.contains("tls            ok"), "{said}");
+    cluster.start(0);
+    let url = cluster.url(0, "").replace("http:", "https:");
+    let ask = |trust: bool| {
+        let mut status = alpenglow();
+        status.args(["status", "--json", "--rpc", &url]);
+        if trust {
+            status.arg("--ca").arg(&certificate);
+        }
+        status
+    };
+    cluster.wait_until(Duration::from_secs(30), "it answers over TLS", |_| {
+        ask(true).output().unwrap().status.success()
+    });
+    let error = fails(&mut ask(false));
+    assert!(error.to_lowercase().contains("certificate"), "{error}");
+    assert_eq!(cluster.status(0), None, "no plain HTTP beside it");
+    let copy = cluster.root().join("copy");
+    let mut backup = alpenglow();
+    backup.arg("backup").arg("--config").arg(cluster.config(0)).arg("--out").arg(&copy);
+    done(backup.arg("--ca").arg(&certificate));
+    assert!(fs::metadata(&copy).unwrap().len() > 100);
 }

@@ -3,11 +3,7 @@
 //! What takes a few seconds runs with `cargo test`. The rest is behind
 //! `cargo test -p alpenglow-node --test process -- --ignored --nocapture`.
 #![cfg(all(feature = "program", not(feature = "sim")))]
-#![expect(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    reason = "real time passes for real processes"
-)]
+#![expect(clippy::disallowed_methods, reason = "real time passes for real processes")]
 
 mod backups;
 mod cluster;

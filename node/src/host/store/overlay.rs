@@ -113,7 +113,8 @@ impl<B: StorageBackend> StorageBackend for Overlay<B> {
     }
 
     fn try_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
-        self.below.try_lock_range(start, end)
+        // Enough to keep a writer out, and all that a file opened for reading allows.
+        self.below.try_lock_shared_range(start, end)
     }
 
     fn try_lock_shared_range(
@@ -125,7 +126,7 @@ impl<B: StorageBackend> StorageBackend for Overlay<B> {
     }
 
     fn lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
-        self.below.lock_range(start, end)
+        self.below.lock_shared_range(start, end)
     }
 
     fn lock_shared_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
