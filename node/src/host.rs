@@ -4,7 +4,8 @@
 //! |---|---|
 //! | [`driver`] | the loop: arrivals -> `step` -> effects; the same in production and simulation |
 //! | [`keys`] | the secret keys of one validator, and signing |
-//! | [`net`] | datagrams: authentication and replay protection |
+//! | [`net`] | datagrams: authentication, replay protection, limits and queues per peer |
+//! | [`verify`] | signature checks: what waits, what goes together, who is charged |
 //! | [`store`] | the database: vote log, blocks, ledger, proofs |
 //! | [`runtime`] | the seam to tokio: sockets, threads, clock |
 //!
@@ -47,5 +48,6 @@ pub mod runtime;
 pub mod store;
 #[cfg(feature = "program")]
 pub mod units;
+pub mod verify;
 #[cfg(feature = "program")]
 pub mod view;

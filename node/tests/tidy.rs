@@ -73,8 +73,6 @@ fn the_protocol_is_pure() {
 
 #[test]
 fn one_module_names_the_runtime() {
-    // The folder `runtime/` is part of the module; axum and axum-server run on the same runtime,
-    // but what calls them names neither tasks nor sockets of tokio.
     none("node/src", &["tokio::"], &["host/runtime"], "only host/runtime names tokio");
     none("node/src", &["madsim"], &["lib.rs"], "the simulator gives its world as a value");
     none("sim-tests/src", &["madsim::"], &["world"], "only the world names madsim");

@@ -1,19 +1,23 @@
 //! What Prometheus reads. Names are stable: alerts and dashboards in `deploy/` depend on them, and
 //! a test compares.
 //!
-//! Everything is counted from two streams, the protocol's events and the host's notices, plus the
-//! view at the moment of a scrape. Each node has a registry of its own.
+//! Everything comes from three places: the protocol's events are counted as they come; the host's
+//! own counters and the view are read at the moment of a scrape. Each node has a registry of its
+//! own.
 
 mod names;
 
-use super::runtime::Notice;
+use super::net::counters::{Counter, Counters};
 use super::view::{News, Status};
 use crate::protocol::event::{Event, Origin, Standing};
-use names::{REJECTS, certificate_name, refused_name, reject_name, vote_name};
+use names::{REJECTS, certificate_name, reject_name, vote_name};
 use prometheus::{
     Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
     Registry, TextEncoder,
 };
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 pub use names::mode_name;
 
@@ -28,6 +32,9 @@ const COMMIT_BUCKETS: [f64; 12] =
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
+    counters: Arc<Counters>,
+    /// One scrape at a time: what the host counted is carried over by differences.
+    scrape: Mutex<()>,
     height: IntGauge,
     finalized: IntGauge,
     seen: IntGauge,
@@ -52,9 +59,20 @@ pub struct Metrics {
     contradictions: IntCounter,
     rejected: IntCounterVec,
     refused: IntCounterVec,
+    received: IntCounter,
+    sent: IntCounter,
+    unsent: IntCounter,
+    checks: IntCounterVec,
+    checks_failed: IntCounter,
     transactions: IntCounterVec,
     commits: Histogram,
     commit_errors: IntCounter,
+}
+
+/// The labels that the host counts under in one of its families.
+fn labels(family: &str) -> Vec<&'static str> {
+    let names = Counter::ALL.iter().map(|counter| counter.name());
+    names.filter(|(name, _)| *name == family).map(|(_, label)| label).collect()
 }
 
 /// Makes metrics and registers them.
@@ -93,7 +111,7 @@ impl Maker<'_> {
 
 const VOTES: [&str; 5] = ["notar", "skip", "notar_fallback", "skip_fallback", "final"];
 const OUTCOMES: [&str; 4] = ["fast", "slow", "indirect", "skipped"];
-const QUEUES: [&str; 5] = ["inbox", "pool", "blocks", "transactions", "repair_requests"];
+const QUEUES: [&str; 4] = ["pool", "blocks", "transactions", "repair_requests"];
 const SUBMITTED: [&str; 6] = ["accepted", "limited", "lifetime", "full", "executed", "expired"];
 
 impl Default for Metrics {
@@ -120,7 +138,8 @@ impl Default for Metrics {
             queue: {
                 let opts = Opts::new("alpenglow_queue_depth", "Entries waiting or held, by queue.");
                 let queue = make.keep(IntGaugeVec::new(opts, &["queue"]).expect("a legal name"));
-                QUEUES.iter().for_each(|name| queue.with_label_values(&[name]).set(0));
+                let all = QUEUES.into_iter().chain(labels("queue_depth"));
+                all.for_each(|name| queue.with_label_values(&[name]).set(0));
                 queue
             },
             slots: make.counters(
@@ -195,7 +214,29 @@ impl Default for Metrics {
                 "alpenglow_refused_datagrams_total",
                 "Datagrams dropped before anybody could be blamed for them, by reason.",
                 "reason",
-                &["size", "foreign", "sender", "tag", "replay", "overflow"],
+                &labels("datagrams_dropped"),
+            ),
+            received: make.counter(
+                "alpenglow_datagrams_received_total",
+                "Datagrams that were read from the socket.",
+            ),
+            sent: make.counter(
+                "alpenglow_datagrams_sent_total",
+                "Datagrams that were handed to the socket.",
+            ),
+            unsent: make.counter(
+                "alpenglow_datagrams_unsent_total",
+                "Datagrams dropped because the socket and the queue before it were full.",
+            ),
+            checks: make.counters(
+                "alpenglow_signature_checks_total",
+                "Messages whose signature was checked, as one aggregate with others or alone.",
+                "how",
+                &labels("signature_checks"),
+            ),
+            checks_failed: make.counter(
+                "alpenglow_signature_checks_failed_total",
+                "Messages whose signature or proof was wrong.",
             ),
             transactions: make.counters(
                 "alpenglow_transactions_total",
@@ -213,6 +254,8 @@ impl Default for Metrics {
                 "Commits that failed. After one, this process never votes again.",
             ),
             registry,
+            counters: Arc::default(),
+            scrape: Mutex::new(()),
         }
     }
 }
@@ -309,20 +352,9 @@ impl Metrics {
         }
     }
 
-    /// Counts what the host noticed.
-    pub fn notice(&self, notice: Notice) {
-        let refused = |reason| self.refused.with_label_values(&[reason]).inc();
-        match notice {
-            Notice::Refused(reason) => refused(refused_name(reason)),
-            Notice::Overflow => refused("overflow"),
-            Notice::Arrivals(count) => {
-                self.queue.with_label_values(&["inbox"]).set(count as i64);
-            }
-            Notice::Committed(time, ok) => {
-                self.commits.observe(time.as_secs_f64());
-                self.commit_errors.inc_by((!ok).into());
-            }
-        }
+    /// A commit took so long.
+    pub fn committed(&self, took: Duration) {
+        self.commits.observe(took.as_secs_f64());
     }
 
     /// Counts the answer to a client.
@@ -336,8 +368,41 @@ impl Metrics {
         self.transactions.with_label_values(&[label]).inc();
     }
 
+    /// What the host counts into.
+    pub fn counters(&self) -> &Arc<Counters> {
+        &self.counters
+    }
+
+    /// Carries over what the host has counted since the last scrape.
+    fn read_counters(&self) {
+        let raise = |counter: &IntCounter, value: u64| {
+            counter.inc_by(value.saturating_sub(counter.get()));
+        };
+        for &counter in Counter::ALL {
+            let value = self.counters.get(counter);
+            match counter.name() {
+                ("datagrams_received", _) => raise(&self.received, value),
+                ("datagrams_dropped", reason) => {
+                    raise(&self.refused.with_label_values(&[reason]), value);
+                }
+                ("datagrams_sent", _) => raise(&self.sent, value),
+                ("datagrams_unsent", _) => raise(&self.unsent, value),
+                ("signature_checks", how) => raise(&self.checks.with_label_values(&[how]), value),
+                ("signature_checks_failed", _) => raise(&self.checks_failed, value),
+                ("store_commits", "failed") => raise(&self.commit_errors, value),
+                ("queue_depth", queue) => {
+                    self.queue.with_label_values(&[queue]).set(value as i64);
+                }
+                // The number and time of commits are in the histogram.
+                _ => {}
+            }
+        }
+    }
+
     /// The text that Prometheus reads, with the state of this moment.
     pub fn text(&self, status: &Status) -> String {
+        let _one = self.scrape.lock().unwrap_or_else(PoisonError::into_inner);
+        self.read_counters();
         let gauge = |slot: u64| i64::try_from(slot).unwrap_or(i64::MAX);
         self.height.set(gauge(status.height));
         self.finalized.set(gauge(status.finalized));
@@ -352,5 +417,55 @@ impl Metrics {
     /// Every name that is exported, without the suffixes of histograms.
     pub fn names(&self) -> Vec<String> {
         self.registry.gather().iter().map(|family| family.name().to_owned()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::net::Refused;
+    use crate::host::view::View;
+    use crate::protocol::Restored;
+    use crate::protocol::committee::tests::committee;
+    use crate::protocol::types::{NodeId, Time};
+
+    /// What the host counts is carried over, however often somebody looks.
+    #[test]
+    fn counters_of_the_host_are_not_counted_twice() {
+        let metrics = Metrics::default();
+        let me = NodeId(0);
+        let view = View::new(Arc::new(committee(&[1])), me, &Restored::default(), Time(0));
+        let look = || metrics.text(&view.status(Time(0)));
+        for seen in 1..4 {
+            metrics.counters().count(Refused::Tag);
+            metrics.counters().set(Counter::CheckDepth, seen);
+            metrics.committed(Duration::from_millis(seen as u64));
+            look();
+            let text = look();
+            for line in [
+                format!("alpenglow_refused_datagrams_total{{reason=\"tag\"}} {seen}"),
+                format!("alpenglow_queue_depth{{queue=\"checks\"}} {seen}"),
+                format!("alpenglow_storage_commit_seconds_count {seen}"),
+            ] {
+                assert!(text.lines().any(|l| l == line), "{line} in\n{text}");
+            }
+        }
+    }
+
+    /// A family of the host that nobody carries over would be counted for nothing.
+    #[test]
+    fn every_family_of_the_host_is_known_here() {
+        let known = [
+            "datagrams_received",
+            "datagrams_dropped",
+            "datagrams_sent",
+            "datagrams_unsent",
+            "signature_checks",
+            "signature_checks_failed",
+            "store_commits",
+            "store_commit_nanoseconds",
+            "queue_depth",
+        ];
+        assert!(Counter::ALL.iter().all(|counter| known.contains(&counter.name().0)));
     }
 }

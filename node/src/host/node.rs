@@ -164,7 +164,7 @@ impl Prepared {
             log::observe(me, event, news);
             listener(now, event, news);
         };
-        let noticing = metrics.clone();
+        let timing = metrics.clone();
         let setup = Setup {
             committee: self.committee.clone(),
             me,
@@ -173,8 +173,9 @@ impl Prepared {
             peers: self.genesis.addresses(),
             store,
             restored,
+            counters: metrics.counters().clone(),
             observer: Box::new(observer),
-            watch: Arc::new(move |notice| noticing.notice(notice)),
+            committed: Box::new(move |took| timing.committed(took)),
             // Execution is not part of this program; clients read blocks from the store.
             deliver: Box::new(|_, _| ()),
         };

@@ -51,6 +51,18 @@ pub struct Shred {
     pub path: [Hash; SHRED_TREE_HEIGHT],
 }
 
+/// A shred without its piece and path: all that decides whether the rest is worth reading. It is
+/// how an encoded shred begins.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, BorshDeserialize)]
+pub struct ShredHead {
+    /// As in [`Shred`].
+    pub commitment: Commitment,
+    /// As in [`Shred`].
+    pub signature: ed25519::Signature,
+    /// As in [`Shred`].
+    pub index: u8,
+}
+
 /// A decoded slice.
 #[derive(Clone, Debug)]
 pub struct Slice {
@@ -193,6 +205,11 @@ impl Commitment {
 }
 
 impl Shred {
+    /// The shred without piece and path.
+    pub fn head(&self) -> ShredHead {
+        ShredHead { commitment: self.commitment, signature: self.signature, index: self.index }
+    }
+
     /// Checks index, piece and path against the root that the commitment names. Pure.
     pub fn verify_piece(&self) -> bool {
         erasure::check_piece(&self.commitment.root, self.index, &self.piece, &self.path)

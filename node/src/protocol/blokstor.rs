@@ -9,7 +9,7 @@
 //! Relay duty is decided here too, because "first valid shred at these indices" is what this file
 //! knows: [`Blokstor::add_shred`] says whether the shred was new.
 
-use super::block::{Block, Commitment, Shred, Slice};
+use super::block::{Block, Commitment, Shred, ShredHead, Slice};
 use super::params::{DATA_SHREDS, MAX_BLOCKS_PER_SLOT};
 use super::rules::rule;
 use super::types::{BlockId, Hash, Slot};
@@ -72,7 +72,7 @@ pub struct Blokstor {
 
 impl Blokstor {
     /// Says how much of `shred` is left to check. Cheap.
-    pub fn standing(&self, shred: &Shred) -> Standing {
+    pub fn standing(&self, shred: &ShredHead) -> Standing {
         let Some(spot) = self.rotor.get(&shred.commitment.slot) else { return Standing::New };
         let Some(slice) = spot.slices.get(&shred.commitment.slice) else {
             // Once the leader's lie is proved or the spot given up, a place that was never seen

@@ -8,7 +8,7 @@ mod decide;
 mod fetch;
 mod sign;
 
-use super::block::{Transaction, TransactionId};
+use super::block::{ShredHead, Transaction, TransactionId};
 use super::blokstor::{Blokstor, Standing as ShredStanding};
 use super::catchup::CatchUp;
 use super::certificate::SignedVote;
@@ -188,7 +188,18 @@ impl Protocol {
 
     /// Decodes and filters bytes of a peer without touching a signature. Total.
     pub fn precheck(&self, from: NodeId, bytes: &[u8]) -> Result<Unverified<Message>, Reject> {
-        let message = Message::decode(bytes)?;
+        // Most shreds end here, before their piece is copied.
+        if from.index() < self.committee.len()
+            && let Some(head) = Message::shred_head(bytes)
+        {
+            self.screen_shred(&head)?;
+        }
+        self.screen(from, Message::decode(bytes)?)
+    }
+
+    /// The part of [`Protocol::precheck`] that depends on the state. A host that lets messages
+    /// wait for their check asks again before it.
+    pub fn screen(&self, from: NodeId, message: Message) -> Result<Unverified<Message>, Reject> {
         if from.index() >= self.committee.len() || !sender_may_say(from, &message) {
             return Err(Reject::Signer);
         }
@@ -196,21 +207,7 @@ impl Protocol {
             Message::Vote(vote) => self.precheck_vote(vote)?,
             Message::Certificate(certificate) => self.precheck_certificate(certificate.id)?,
             Message::Shred(shred) => {
-                let slot = shred.commitment.slot;
-                self.in_range(slot)?;
-                let known = match self.blokstor.standing(shred) {
-                    ShredStanding::New => false,
-                    ShredStanding::KnownCommitment => true,
-                    ShredStanding::Useless => return Err(Reject::Duplicate),
-                    ShredStanding::Decoded => {
-                        let relays = self.relays.get(&(slot, shred.commitment.slice));
-                        let relay = relays.map(|relays| relays[usize::from(shred.index)]);
-                        if relay != Some(self.me) {
-                            return Err(Reject::NotNeeded);
-                        }
-                        true
-                    }
-                };
+                let known = self.screen_shred(&shred.head())?;
                 let unverified = Unverified::new(message);
                 return Ok(if known { unverified.with_known_commitment() } else { unverified });
             }
@@ -240,6 +237,22 @@ impl Protocol {
             }
         }
         Ok(Unverified::new(message))
+    }
+
+    /// True if its commitment was verified before, so that only the path is left to check.
+    fn screen_shred(&self, shred: &ShredHead) -> Result<bool, Reject> {
+        let slot = shred.commitment.slot;
+        self.in_range(slot)?;
+        match self.blokstor.standing(shred) {
+            ShredStanding::New => Ok(false),
+            ShredStanding::KnownCommitment => Ok(true),
+            ShredStanding::Useless => Err(Reject::Duplicate),
+            ShredStanding::Decoded => {
+                let relays = self.relays.get(&(slot, shred.commitment.slice));
+                let relay = relays.map(|relays| relays[usize::from(shred.index)]);
+                if relay == Some(self.me) { Ok(true) } else { Err(Reject::NotNeeded) }
+            }
+        }
     }
 
     fn epoch(&self, slot: Slot) -> Result<(), Reject> {

@@ -8,11 +8,13 @@
 //! The encoding is borsh behind a version byte: fixed-width little-endian integers, one-byte tags,
 //! lengths of two bytes under a cap. One message has one encoding; trailing bytes are refused.
 
-use super::block::{Commitment, Shred, Transaction};
+use super::block::{Commitment, Shred, ShredHead, Transaction};
 use super::bounded::BoundedVec;
 use super::certificate::{Certificate, CertificateError, FinalityProof, SignedVote};
 use super::committee::Committee;
-use super::params::{MAX_DATAGRAM_BYTES, MAX_SLICES, TOTAL_SHREDS};
+use super::params::{
+    MAX_DATAGRAM_BYTES, MAX_SHRED_BYTES, MAX_SLICES, SHRED_TREE_HEIGHT, TOTAL_SHREDS,
+};
 use super::types::{BlockId, Hash, NodeId, Slot};
 use crate::crypto::ed25519;
 use borsh::{BorshDeserialize, BorshSerialize};
@@ -156,7 +158,11 @@ pub enum Reject {
 impl Message {
     /// The bytes to send.
     pub fn encode(&self) -> Bytes {
-        let mut bytes = Vec::with_capacity(256);
+        let mut bytes = Vec::with_capacity(match self {
+            // The most frequent by far, and the only ones that are always long.
+            Message::Shred(s) | Message::Response(_, Answer::Shred(s)) => 320 + s.piece.len(),
+            _ => 256,
+        });
         bytes.push(VERSION);
         self.serialize(&mut bytes).expect("writing to memory does not fail");
         debug_assert!(bytes.len() <= MAX_BODY_BYTES);
@@ -179,14 +185,22 @@ impl Message {
         Ok(message)
     }
 
+    /// The head of an encoded shred, if [`Message::decode`] would give one. Copies nothing: most
+    /// shreds that arrive are repetitions or come after their slice is complete.
+    pub fn shred_head(bytes: &[u8]) -> Option<ShredHead> {
+        let [VERSION, 2, rest @ ..] = bytes else { return None };
+        let mut rest = rest;
+        let head = ShredHead::deserialize(&mut rest).ok()?;
+        let length = usize::from(u16::deserialize(&mut rest).ok()?);
+        let whole = length <= MAX_SHRED_BYTES && rest.len() == length + 32 * SHRED_TREE_HEIGHT;
+        let in_range = head.index_in_range() && bytes.len() <= MAX_BODY_BYTES;
+        (whole && in_range).then_some(head)
+    }
+
     /// Indices within their caps, so that later code can index by them.
     fn in_range(&self) -> bool {
-        let shred = |shred: &Shred| {
-            usize::from(shred.index) < TOTAL_SHREDS
-                && usize::from(shred.commitment.slice) < MAX_SLICES
-        };
         match self {
-            Message::Shred(s) | Message::Response(_, Answer::Shred(s)) => shred(s),
+            Message::Shred(s) | Message::Response(_, Answer::Shred(s)) => s.head().index_in_range(),
             Message::Request(_, Ask::SliceRoot(_, t)) => usize::from(*t) < MAX_SLICES,
             Message::Request(_, Ask::Shred(_, t, i)) => {
                 usize::from(*t) < MAX_SLICES && usize::from(*i) < TOTAL_SHREDS
@@ -224,6 +238,12 @@ impl Message {
         [kind, slot.0, index, number].into_iter().fold(0x9e37_79b9_7f4a_7c15, |h: u64, word| {
             (h ^ word).wrapping_mul(0xff51_afd7_ed55_8ccd).rotate_left(31)
         })
+    }
+}
+
+impl ShredHead {
+    fn index_in_range(&self) -> bool {
+        usize::from(self.index) < TOTAL_SHREDS && usize::from(self.commitment.slice) < MAX_SLICES
     }
 }
 
@@ -279,6 +299,11 @@ impl Unverified<Message> {
     /// The claim, for decisions that need no truth (dropping, counting).
     pub fn claim(&self) -> &Message {
         &self.claim
+    }
+
+    /// The bare claim, to be looked at again.
+    pub fn into_claim(self) -> Message {
+        self.claim
     }
 }
 

@@ -1,6 +1,5 @@
 //! Words for label values. Stable like the names of metrics: dashboards filter by them.
 
-use crate::host::net::Refused;
 use crate::protocol::pool::Mode;
 use crate::protocol::vote::{CertificateKind, VoteKind};
 use crate::protocol::wire::Reject;
@@ -40,16 +39,6 @@ pub(super) fn reject_name(reason: Reject) -> &'static str {
         Reject::RateLimit => "rate_limit",
         Reject::Full => "full",
         Reject::Expired => "expired",
-    }
-}
-
-pub(super) fn refused_name(reason: Refused) -> &'static str {
-    match reason {
-        Refused::Size => "size",
-        Refused::Foreign => "foreign",
-        Refused::Sender => "sender",
-        Refused::Tag => "tag",
-        Refused::Replay => "replay",
     }
 }
 

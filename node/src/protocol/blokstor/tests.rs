@@ -280,19 +280,19 @@ fn pieces_of_different_roots_are_never_mixed() {
 fn standing_says_what_is_left_to_check() {
     let (good, other) = (piece_of(0, 2, 1), piece_of(0, 2, 2));
     let mut store = Blokstor::default();
-    assert_eq!(store.standing(&good.shred(0)), Standing::New);
+    assert_eq!(store.standing(&good.shred(0).head()), Standing::New);
     feed(&mut store, &good.shred(0));
-    assert_eq!(store.standing(&good.shred(0)), Standing::Useless);
-    assert_eq!(store.standing(&good.shred(1)), Standing::KnownCommitment);
+    assert_eq!(store.standing(&good.shred(0).head()), Standing::Useless);
+    assert_eq!(store.standing(&good.shred(1).head()), Standing::KnownCommitment);
     let resigned = ed25519::Signature([5; 64]);
     let unknown_signature = Shred { signature: resigned, ..good.shred(1) };
-    assert_eq!(store.standing(&unknown_signature), Standing::New);
-    assert_eq!(store.standing(&other.shred(1)), Standing::New, "it may be evidence");
+    assert_eq!(store.standing(&unknown_signature.head()), Standing::New);
+    assert_eq!(store.standing(&other.shred(1).head()), Standing::New, "it may be evidence");
     feed_all(&mut store, first(&good, 32));
-    assert_eq!(store.standing(&good.shred(40)), Standing::Decoded);
+    assert_eq!(store.standing(&good.shred(40).head()), Standing::Decoded);
     feed(&mut store, &other.shred(1));
-    assert_eq!(store.standing(&other.shred(2)), Standing::Useless, "one proof is enough");
-    assert_eq!(store.standing(&good.shred(41)), Standing::Useless);
+    assert_eq!(store.standing(&other.shred(2).head()), Standing::Useless, "one proof is enough");
+    assert_eq!(store.standing(&good.shred(41).head()), Standing::Useless);
 }
 
 /// B14, B24: once a slot is given up, or its leader's lie is proved, no further shred of it costs a
@@ -305,7 +305,7 @@ fn a_given_up_slot_costs_no_more_checks() {
         feed(&mut store, &b.shred(0));
         for t in 0..MAX_SLICES as u8 {
             let shred = piece_of(t, 64, 7).shred(1);
-            assert_eq!(store.standing(&shred), Standing::Useless, "{name}, slice {t}");
+            assert_eq!(store.standing(&shred.head()), Standing::Useless, "{name}, slice {t}");
         }
     }
     // The lie is proved after completion: the good copy is relayed on, lies are ignored.
@@ -313,8 +313,8 @@ fn a_given_up_slot_costs_no_more_checks() {
     let mut store = Blokstor::default();
     feed_all(&mut store, first(&slices[0], 32));
     feed(&mut store, &piece_of(3, 9, 1).shred(0));
-    assert_eq!(store.standing(&piece_of(4, 9, 1).shred(0)), Standing::Useless);
-    assert_eq!(store.standing(&slices[0].shred(50)), Standing::Decoded);
+    assert_eq!(store.standing(&piece_of(4, 9, 1).shred(0).head()), Standing::Useless);
+    assert_eq!(store.standing(&slices[0].shred(50).head()), Standing::Decoded);
 }
 
 #[test]

@@ -33,7 +33,7 @@ fn full_slice(committee: &Committee, slot: Slot) -> Slice {
     signed_slice(committee, slot, MAX_SLICES as u8 - 1, true, &payload)
 }
 
-fn samples() -> Vec<(&'static str, Message)> {
+pub(crate) fn samples() -> Vec<(&'static str, Message)> {
     let c = committee(&[40, 30, 20, 10]);
     let vote = |kind| Message::Vote(signed_vote(&c, 2, 9, kind));
     let notar = certificate(&c, 9, CertificateKind::Notar(A), &[0, 1], &[]);
@@ -240,8 +240,14 @@ fn indices_are_in_range_after_decoding() {
     }
 }
 
-/// What decodes must encode to exactly the bytes that were read.
+/// What decodes must encode to exactly the bytes that were read, and a shred's head can be read
+/// without the rest exactly if the rest can be read too.
 fn canonical(bytes: &[u8]) -> Result<(), TestCaseError> {
+    let head = match Message::decode(bytes) {
+        Ok(Message::Shred(shred)) => Some(shred.head()),
+        _ => None,
+    };
+    prop_assert_eq!(Message::shred_head(bytes), head);
     if let Ok(message) = Message::decode(bytes) {
         prop_assert_eq!(&message.encode()[..], bytes, "{:?} has two encodings", message);
     }
@@ -251,6 +257,7 @@ fn canonical(bytes: &[u8]) -> Result<(), TestCaseError> {
 proptest! {
     #[test]
     fn messages_round_trip(message in messages()) {
+        canonical(&message.encode())?;
         prop_assert_eq!(Message::decode(&message.encode()), Ok(message));
     }
 
