@@ -57,6 +57,7 @@ async fn start(
         restored,
         counters: Arc::default(),
         observer: Box::new(|_| ()),
+        committed: Box::new(|_| ()),
         deliver: Box::new(move |block, transactions| {
             chain.lock().unwrap().push((block.id(), transactions.to_vec()));
         }),

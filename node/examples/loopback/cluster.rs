@@ -109,6 +109,7 @@ impl Cluster {
             restored,
             counters: self.counters[me.index()].clone(),
             observer: Box::new(move |event| note(&log, event)),
+            committed: Box::new(|_| ()),
             deliver: Box::new(|_, _| ()),
         }
     }

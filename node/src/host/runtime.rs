@@ -6,6 +6,8 @@
 //! checks have several ([`workers`]). Their answers come first and are never dropped; they wait for
 //! room. Clients' transactions have a queue of their own.
 //!
+//! [`program`] adds what a whole process needs: a runtime to block on, signals, pauses.
+//!
 //! In simulation nothing here runs: the simulated world is another value of the same trait, so
 //! the driver, the protocol and the store are the same code in both.
 
@@ -14,6 +16,8 @@
     reason = "this is the one module that may touch the real clock and real threads"
 )]
 
+#[cfg(feature = "program")]
+pub mod program;
 mod socket;
 mod workers;
 
@@ -35,7 +39,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::net::UdpSocket;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
@@ -48,6 +52,9 @@ const BATCH: usize = 256;
 
 /// Gets every block of the chain in order, with the transactions that are executed.
 pub type Executor = Box<dyn FnMut(&Block, &[TransactionId]) + Send>;
+
+/// Hears how long each commit took, on the thread of the database.
+pub type OnCommit = Box<dyn FnMut(Duration) + Send>;
 
 /// What a node is started with.
 pub struct Setup {
@@ -69,6 +76,8 @@ pub struct Setup {
     pub counters: Arc<Counters>,
     /// Hears every observation of the node.
     pub observer: Box<dyn FnMut(&Event) + Send>,
+    /// Hears how long each commit took.
+    pub committed: OnCommit,
     /// Gets every block of the chain in order, with the transactions that are executed.
     pub deliver: Executor,
 }
@@ -89,29 +98,66 @@ pub enum StartError {
 
 /// A running node.
 pub struct Handle {
-    inbox: mpsc::Sender<Arrival>,
+    remote: Remote,
     driver: JoinHandle<()>,
     receiver: JoinHandle<()>,
+    store: std::thread::JoinHandle<()>,
 }
 
-impl Handle {
+/// Talks to a running node from elsewhere in the process.
+#[derive(Clone)]
+pub struct Remote {
+    inbox: mpsc::Sender<Arrival>,
+    jobs: std::sync::mpsc::Sender<Job>,
+}
+
+impl Remote {
     /// Hands a client's transaction to the node. False if it has stopped.
     pub async fn submit(&self, transaction: Transaction) -> bool {
         self.inbox.send(Arrival::Submit(transaction)).await.is_ok()
+    }
+
+    /// Lets the thread of the database run `read` between two commits, so it must be short. `None`
+    /// if the node has stopped.
+    pub async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&mut Store) -> T + Send + 'static,
+    ) -> Option<T> {
+        let (sender, answer) = oneshot::channel();
+        let job = Job::Read(Box::new(move |store| drop(sender.send(read(store)))));
+        self.jobs.send(job).ok()?;
+        answer.await.ok()
+    }
+}
+
+impl Handle {
+    /// For whoever submits and reads.
+    pub fn remote(&self) -> &Remote {
+        &self.remote
+    }
+
+    /// Hands a client's transaction to the node. False if it has stopped.
+    pub async fn submit(&self, transaction: Transaction) -> bool {
+        self.remote.submit(transaction).await
     }
 
     /// Stops the node and waits until its database is closed.
     pub async fn stop(self) {
         self.receiver.abort();
         // A full inbox empties, because the driver is alive until it reads this.
-        let _ = self.inbox.send(Arrival::Stop).await;
+        let _ = self.remote.inbox.send(Arrival::Stop).await;
         let _ = self.driver.await;
+        let store = self.store;
+        let _ = self.remote.jobs.send(Job::Close);
+        let _ = tokio::task::spawn_blocking(move || store.join()).await;
     }
 }
 
 enum Job {
     Commit(Vec<Record>),
     Load(Query),
+    Read(Box<dyn FnOnce(&mut Store) + Send>),
+    Close,
 }
 
 /// The real world around one node.
@@ -130,8 +176,15 @@ struct RealEnv {
     deliver: Executor,
 }
 
-fn unix_time() -> Duration {
+/// Time since 1970 by the machine's clock, which may be wrong and may jump.
+pub fn unix_time() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+/// Time since the first call in this process: the one clock of all its nodes' metrics.
+pub fn monotonic() -> Time {
+    static ORIGIN: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
+    since(*ORIGIN.get_or_init(Instant::now))
 }
 
 /// Time on a clock that began at `origin`.
@@ -219,13 +272,16 @@ fn serve_store(
     jobs: &std::sync::mpsc::Receiver<Job>,
     node: &mpsc::Sender<Arrival>,
     counters: &Counters,
+    mut committed: OnCommit,
 ) {
     while let Ok(job) = jobs.recv() {
         let answer = match job {
             Job::Commit(records) => {
                 let begun = Instant::now();
                 let result = store.commit(&records);
-                counters.committed(begun.elapsed(), result.is_ok());
+                let took = begun.elapsed();
+                counters.committed(took, result.is_ok());
+                committed(took);
                 if let Err(error) = &result {
                     tracing::error!(%error, "the database failed; this node stops voting");
                 }
@@ -238,6 +294,11 @@ fn serve_store(
                     Arrival::Loaded(query, query.nothing())
                 }
             },
+            Job::Read(read) => {
+                read(&mut store);
+                continue;
+            }
+            Job::Close => return,
         };
         if node.blocking_send(answer).is_err() {
             return;
@@ -248,7 +309,7 @@ fn serve_store(
 /// Starts a node on the current tokio runtime.
 pub async fn start(setup: Setup) -> Result<Handle, StartError> {
     let Setup { committee, me, keys, socket, peers, mut store, restored, .. } = setup;
-    let Setup { counters, observer, deliver, .. } = setup;
+    let Setup { counters, observer, committed, deliver, .. } = setup;
     socket.set_nonblocking(true)?;
     let socket = Arc::new(UdpSocket::from_std(socket)?);
     let wall = unix_time();
@@ -260,9 +321,10 @@ pub async fn start(setup: Setup) -> Result<Handle, StartError> {
     let checks = workers::start(me, &committee, &node, &counters)?;
     let (jobs, work) = std::sync::mpsc::channel();
     let counting = counters.clone();
-    std::thread::Builder::new()
+    let remote = Remote { inbox: submit, jobs: jobs.clone() };
+    let store = std::thread::Builder::new()
         .name(format!("store-{me}"))
-        .spawn(move || serve_store(store, &work, &node, &counting))?;
+        .spawn(move || serve_store(store, &work, &node, &counting, committed))?;
     let datagrams = Arc::new(socket::Queue::new(committee.len()));
     let origin = Instant::now();
     let receiver = socket::Receiver::new(
@@ -295,5 +357,5 @@ pub async fn start(setup: Setup) -> Result<Handle, StartError> {
     let receiver = tokio::spawn(receiver.run());
     let driver = Driver::new(env, protocol, me, committee, keys, link, first);
     let driver = tokio::spawn(driver.run());
-    Ok(Handle { inbox: submit, driver, receiver })
+    Ok(Handle { remote, driver, receiver, store })
 }
