@@ -3,6 +3,7 @@
 //! | file | what |
 //! |---|---|
 //! | [`driver`] | the loop: arrivals -> `step` -> effects; the same in production and simulation |
+//! | [`buggify`] | fault points, for the simulator |
 //! | [`keys`] | the secret keys of one validator, and signing |
 //! | [`net`] | datagrams: authentication and replay protection |
 //! | [`store`] | the database: vote log, blocks, ledger, proofs |
@@ -24,6 +25,7 @@
 
 #[cfg(feature = "program")]
 pub mod book;
+pub mod buggify;
 #[cfg(feature = "program")]
 pub mod config;
 #[cfg(feature = "program")]
