@@ -27,6 +27,7 @@ use datagram::Packet;
 use faults::{Faults, Lifecycle};
 use recorder::Recorder;
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 const SECOND: u64 = 1_000_000_000;
@@ -56,6 +57,12 @@ pub struct Options {
     pub oracles: bool,
     /// Where to write a line of text for every fact.
     pub trace: Option<std::path::PathBuf>,
+    /// From this moment (in nanoseconds) on, everything is drawn anew with this salt.
+    pub fresh: Option<(u64, u64)>,
+    /// The run may end within a virtual second after this oracle has found something.
+    pub stop_on: Option<String>,
+    /// The events of this range are put into words.
+    pub describe: Option<Range<u64>>,
 }
 
 impl Default for Options {
@@ -69,6 +76,9 @@ impl Default for Options {
             progress: None,
             oracles: true,
             trace: None,
+            fresh: None,
+            stop_on: None,
+            describe: None,
         }
     }
 }
@@ -129,6 +139,9 @@ pub fn run(plan: &Concrete, seed: u64, options: Options) -> Outcome {
             Err(error) => tracing::error!(%error, path = %path.display(), "no trace"),
         }
     }
+    if let Some(range) = &options.describe {
+        recorder.lock().expect("nobody else has it yet").describe(range.clone());
+    }
     let (watching, plan) = (recorder.clone(), Arc::new(plan.clone()));
     let result = crate::world::run(seed, move || async move {
         Run::new(plan, seed, options, committee, watching).drive().await
@@ -150,6 +163,8 @@ enum Point {
     Clean,
     /// The recovery with this number begins.
     Healed(usize),
+    /// Everything is drawn anew with this salt.
+    Fresh(u64),
     Second(u64),
 }
 
@@ -161,6 +176,8 @@ struct Run {
     recorder: Arc<Mutex<Recorder>>,
     workload: Arc<Workload>,
     points: Vec<Point>,
+    /// What the run was made for has happened.
+    stopped: bool,
 }
 
 impl Run {
@@ -188,7 +205,16 @@ impl Run {
             tamper: options.tamper.clone(),
         };
         world.set_program(move |port| program.clone().run(port));
-        Run { plan, committee, options, world, recorder, workload, points: Vec::new() }
+        Run {
+            plan,
+            committee,
+            options,
+            world,
+            recorder,
+            workload,
+            points: Vec::new(),
+            stopped: false,
+        }
     }
 
     fn recorder(&self) -> std::sync::MutexGuard<'_, Recorder> {
@@ -213,6 +239,9 @@ impl Run {
         for (number, recovery) in recoveries.iter().enumerate() {
             self.at(recovery.at.0, Point::Healed(number));
         }
+        if let Some((at_ns, salt)) = self.options.fresh {
+            self.at(at_ns, Point::Fresh(salt));
+        }
         self.at(0, Point::Second(0));
         for node in 0..plan.nodes.len() {
             let late = plan.faults.iter().any(|fault| {
@@ -226,8 +255,8 @@ impl Run {
         loop {
             let undecided = self.recorder().undecided_until();
             match undecided.filter(|until| *until > end) {
-                Some(until) => end = self.pump_to(until, &mut faults).await,
-                None => break,
+                Some(until) if !self.stopped => end = self.pump_to(until, &mut faults).await,
+                _ => break,
             }
         }
         let mut recorder = self.recorder();
@@ -239,12 +268,16 @@ impl Run {
     /// Pumps until `end`.
     async fn pump_to(&mut self, end: u64, faults: &mut Faults<'_>) -> u64 {
         loop {
+            if self.stopped {
+                return self.world.now_ns();
+            }
             match self.world.pump(end).await {
                 Stop::Limit => return end,
                 Stop::Control(id) => match self.points[id as usize] {
                     Point::Edge(edge, index) => self.edge(edge, index, faults),
                     Point::Clean => faults.heal(),
                     Point::Healed(number) => self.recorder().measure.healed(number),
+                    Point::Fresh(salt) => self.world.draw_anew(salt),
                     Point::Second(second) => self.second(second, end),
                 },
             }
@@ -273,6 +306,10 @@ impl Run {
             self.world.schedule_command(at, node, index);
         }
         memo::next_generation();
+        if let Some(oracle) = &self.options.stop_on {
+            let found = self.recorder().violations.iter().any(|v| v.oracle == oracle);
+            self.stopped = found;
+        }
         let now = Nanos(self.world.now_ns());
         if let Some(progress) = &self.options.progress {
             progress(now.0, end);

@@ -1,14 +1,21 @@
-//! `sim`: runs worlds, replays failures, lists what there is.
+//! `sim`: runs worlds, hunts for failures, replays, shrinks and explains them.
 
 use anyhow::Context;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
+use sim_tests::cluster::Options;
 use sim_tests::plan::{Concrete, Plan};
 use sim_tests::report::seedfile::{Expectation, SeedFile};
 use sim_tests::report::verdict::{USAGE, Verdict};
 use sim_tests::report::{self, json::RunReport, table};
 use sim_tests::runner::{self, Job};
+use sim_tests::{sweep, worker, wrong};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+
+/// A simulation is a great many small allocations; this allocator is a tenth of a run faster than
+/// the system's, and nothing in a run looks at an address.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Runs a cluster of real Alpenglow nodes in a simulated world. One seed and one plan decide
 /// everything that happens; the same pair gives the same run, byte for byte.
@@ -33,6 +40,9 @@ enum Command {
         /// Overrides a value of the plan by its path; repeatable. Example: --set cluster.nodes=7
         #[arg(long = "set", value_name = "PATH=VALUE")]
         sets: Vec<String>,
+        /// Plants a wrong node, to see that it is caught (`cargo sim list` names them).
+        #[arg(long, value_name = "NAME")]
+        wrong: Option<String>,
         /// Runs it a second time in another process and compares the fingerprints.
         #[arg(long)]
         check_determinism: bool,
@@ -44,6 +54,28 @@ enum Command {
         #[arg(long, value_name = "FILE|-")]
         json: Option<PathBuf>,
     },
+    /// Runs plans under many seeds, one process per run, and keeps one seed file for each kind of
+    /// failure.
+    ///
+    /// Example: cargo sim sweep fault-plans/ --seeds 1000 --jobs 2 --budget 30m --out hunt
+    Sweep(sweep::Arguments),
+    /// Joins the folders of the shards of a sweep to what one sweep would have written.
+    ///
+    /// Example: cargo sim merge hunt-0 hunt-1 --out hunt
+    Merge {
+        /// The `--out` folders of all shards.
+        #[arg(required = true, value_name = "DIR")]
+        folders: Vec<PathBuf>,
+        /// Where the joined files go.
+        #[arg(long, value_name = "DIR", default_value = "merged")]
+        out: PathBuf,
+        /// As in `sweep`.
+        #[arg(long, value_name = "FILE|-")]
+        json: Option<PathBuf>,
+    },
+    /// Makes one run that standard input describes: what other verbs start for each run.
+    #[command(hide = true)]
+    Worker,
     /// Runs a kept failure again and says whether it still fails.
     ///
     /// Example: cargo sim replay seeds/partition-heal-o47-7.toml
@@ -54,7 +86,16 @@ enum Command {
         #[arg(long, value_name = "FILE|-")]
         json: Option<PathBuf>,
     },
-    /// Lists the plans and the kept failures.
+    /// Prints the completions of a shell.
+    ///
+    /// Example: cargo sim completions bash > ~/.local/share/bash-completion/completions/sim
+    Completions {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
+    /// Lists the plans, the kept failures and the wrong nodes.
+    ///
+    /// Example: cargo sim list
     List {
         /// As in `run`.
         #[arg(long, value_name = "FILE|-")]
@@ -65,8 +106,16 @@ enum Command {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let code = match arguments.command {
-        Command::Run { plan, seed, sets, check_determinism, trace, json } => {
-            run(&plan, seed, &sets, check_determinism, trace, json.as_deref())
+        Command::Run { plan, seed, sets, wrong, check_determinism, trace, json } => {
+            run(&plan, seed, &sets, wrong.as_deref(), check_determinism, trace, json.as_deref())
+        }
+        Command::Sweep(arguments) => sweep::run(arguments),
+        Command::Merge { folders, out, json } => sweep::merge(&folders, &out, json.as_deref()),
+        Command::Worker => worker::serve().map(|()| 0),
+        Command::Completions { shell } => {
+            let mut command = Arguments::command();
+            clap_complete::generate(shell, &mut command, "sim", &mut std::io::stdout());
+            Ok(0)
         }
         Command::Replay { seed_file, json } => replay(&seed_file, json.as_deref()),
         Command::List { json } => report::list::print(json.as_deref()).map(|()| 0),
@@ -84,6 +133,7 @@ fn run(
     path: &Path,
     seed: u64,
     sets: &[String],
+    wrong: Option<&str>,
     check: bool,
     trace: Option<PathBuf>,
     json: Option<&Path>,
@@ -93,11 +143,16 @@ fn run(
     for set in sets {
         replay.push_str(&format!(" --set {}", runner::quote(set)));
     }
+    let mut options = Options { trace, ..Options::default() };
+    if let Some(name) = wrong {
+        (wrong::named(name)?.plant)(&plan, seed, &mut options);
+        replay.push_str(&format!(" --wrong {name}"));
+    }
     let quiet = json.is_some_and(|json| json == Path::new("-"));
     if !quiet {
         eprintln!("{}", runner::headline(&plan, seed));
     }
-    let job = Job { plan: &plan, seed, trace, quiet };
+    let job = Job { plan: &plan, seed, quiet, options };
     let mut report = job.run();
     if check {
         let again = runner::fingerprint_in_child(path, seed, sets)?;
@@ -107,7 +162,7 @@ fn run(
             report.expectations_missed.push(missed);
         }
     }
-    finish(&report, &plan, &replay, json)
+    finish(&report, &plan, wrong, &replay, json)
 }
 
 fn replay(path: &Path, json: Option<&Path>) -> anyhow::Result<u8> {
@@ -117,7 +172,11 @@ fn replay(path: &Path, json: Option<&Path>) -> anyhow::Result<u8> {
     if !quiet {
         eprintln!("{}\n{}", file.story.trim(), runner::headline(&file.plan, file.seed.0));
     }
-    let job = Job { plan: &file.plan, seed: file.seed.0, trace: None, quiet };
+    let mut options = Options::default();
+    if let Some(name) = &file.wrong {
+        (wrong::named(name)?.plant)(&file.plan, file.seed.0, &mut options);
+    }
+    let job = Job { plan: &file.plan, seed: file.seed.0, quiet, options };
     let mut report = job.run();
     if report.commit == file.found.commit && report.fingerprint != file.found.fingerprint {
         report.verdict = Verdict::Nondeterminism;
@@ -141,12 +200,13 @@ fn replay(path: &Path, json: Option<&Path>) -> anyhow::Result<u8> {
 fn finish(
     report: &RunReport,
     plan: &Concrete,
+    wrong: Option<&str>,
     replay: &str,
     json: Option<&Path>,
 ) -> anyhow::Result<u8> {
     print_report(report, replay, json)?;
     if report.verdict != Verdict::Pass {
-        let file = runner::keep(report, plan);
+        let file = runner::keep(report, plan, wrong);
         let path = Path::new("seeds").join(file.name());
         std::fs::create_dir_all("seeds").context("seeds/ cannot be made")?;
         std::fs::write(&path, file.to_toml())

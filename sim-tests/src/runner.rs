@@ -4,6 +4,7 @@ use crate::cluster::{self, Options, Outcome};
 use crate::measure::Measure;
 use crate::oracles::Violation;
 use crate::plan::{Concrete, RecoveryGate, percent};
+use crate::pool;
 use crate::report::json::{self, Distribution, RunReport, Slots};
 use crate::report::seedfile::{Expectation, Expected, Found, SEED_FORMAT, Seed, SeedFile};
 use crate::report::verdict::Verdict;
@@ -11,7 +12,7 @@ use alpenglow_node::protocol::rules;
 use indicatif::{ProgressBar, ProgressStyle};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 /// One run to make.
@@ -20,30 +21,33 @@ pub struct Job<'a> {
     pub plan: &'a Concrete,
     /// The seed.
     pub seed: u64,
-    /// Where to write a line of text for every fact.
-    pub trace: Option<PathBuf>,
     /// No progress bar.
     pub quiet: bool,
+    /// How to run it besides; a progress function replaces the bar.
+    pub options: Options,
 }
 
-fn cpu_ms() -> u64 {
+/// User and system time of this process so far, in milliseconds.
+pub fn cpu_ms() -> u64 {
     let usage = getrusage(UsageWho::RUSAGE_SELF).expect("every process has a usage");
     (usage.user_time().num_milliseconds() + usage.system_time().num_milliseconds()) as u64
 }
 
-fn peak_rss_mb() -> u64 {
+/// The largest resident set of this process so far, in MiB.
+pub fn peak_rss_mb() -> u64 {
     let usage = getrusage(UsageWho::RUSAGE_SELF).expect("every process has a usage");
     usage.max_rss() as u64 / 1_024
 }
 
-#[expect(clippy::disallowed_methods, reason = "wall time is measured outside the simulation")]
-fn wall() -> std::time::Instant {
-    std::time::Instant::now()
-}
-
 impl Job<'_> {
     /// Runs it.
-    pub fn run(&self) -> RunReport {
+    pub fn run(self) -> RunReport {
+        self.run_fully().0
+    }
+
+    /// Runs it and gives everything that is known of the run, too.
+    pub fn run_fully(mut self) -> (RunReport, Outcome) {
+        let mut options = std::mem::take(&mut self.options);
         let bar = match self.quiet {
             true => ProgressBar::hidden(),
             false => ProgressBar::new(0),
@@ -57,14 +61,13 @@ impl Job<'_> {
             let seconds = |ns: u64| ns / 1_000_000_000;
             shown.set_message(format!("{} of {} virtual seconds", seconds(now), seconds(end)));
         };
-        let progress = Some(Arc::new(progress) as Arc<_>);
-        let trace = self.trace.clone();
-        let options = Options { progress, trace, ..Options::default() };
-        let (started, cpu) = (wall(), cpu_ms());
+        options.progress.get_or_insert_with(|| Arc::new(progress));
+        let (started, cpu) = (pool::wall(), cpu_ms());
         let outcome = cluster::run(self.plan, self.seed, options);
         bar.finish_and_clear();
         let wall_ms = started.elapsed().as_millis() as u64;
-        self.report(&outcome, wall_ms, cpu_ms() - cpu)
+        let report = self.report(&outcome, wall_ms, cpu_ms() - cpu);
+        (report, outcome)
     }
 
     fn report(&self, outcome: &Outcome, wall_ms: u64, cpu_ms: u64) -> RunReport {
@@ -209,7 +212,7 @@ pub fn expectations_missed(plan: &Concrete, measure: &Measure, virtual_ns: u64) 
 }
 
 /// The seed file of a failed run.
-pub fn keep(report: &RunReport, plan: &Concrete) -> SeedFile {
+pub fn keep(report: &RunReport, plan: &Concrete, wrong: Option<&str>) -> SeedFile {
     let first = report.violations.first();
     let story = match first {
         Some(v) => format!("{}\n{} at {:.1} ms", v.detail, v.oracle, v.at_ms),
@@ -219,6 +222,7 @@ pub fn keep(report: &RunReport, plan: &Concrete) -> SeedFile {
         seed_format: SEED_FORMAT,
         story,
         seed: Seed(report.seed),
+        wrong: wrong.map(str::to_owned),
         found: Found {
             commit: report.commit.clone(),
             verdict: report.verdict,

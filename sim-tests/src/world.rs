@@ -273,6 +273,12 @@ impl<P: Payload> World<P> {
         lock(&self.0.state).wires.set_uplink(node, uplink);
     }
 
+    /// Draws everything anew from now on: what happens later is one of the futures that this moment
+    /// could have, chosen by `salt`. What is under way keeps the times that were drawn for it.
+    pub fn draw_anew(&self, salt: u64) {
+        lock(&self.0.state).draw_anew(salt);
+    }
+
     /// Moves a node's wall clock.
     pub fn jump_wall_clock(&self, node: usize, by_ns: i64) {
         lock(&self.0.state).nodes[node].clock.jump(by_ns);

@@ -8,7 +8,7 @@ use crate::measure::Measure;
 use crate::oracles::history::History;
 use crate::oracles::{Context, Fact, Findings, Oracle, Scene, Violation};
 use crate::trace::fingerprint::Fingerprint;
-use crate::trace::text;
+use crate::trace::text::{self, Line};
 use crate::world::observe::{Cause, Fingerprinter, NodeEvent, Observer};
 use alpenglow_node::host::net::Refused;
 use alpenglow_node::host::store::StoreError;
@@ -20,6 +20,7 @@ use alpenglow_node::protocol::wire::Message;
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
 /// Kinds of fingerprint events above those of the world.
@@ -28,6 +29,14 @@ const KIND_REFUSED: u64 = 65;
 
 /// Events of a checkpoint.
 const CHECKPOINT_EVERY: u64 = 4_096;
+
+/// Words for the events of a part of the run, to compare it with another run.
+#[derive(Debug, Default)]
+struct Detail {
+    /// Which events, counted as in the fingerprint.
+    range: Range<u64>,
+    lines: Vec<Line>,
+}
 
 /// The eyes of a run.
 pub struct Recorder {
@@ -51,6 +60,7 @@ pub struct Recorder {
     /// The last body that was tapped, decoded: a broadcast is one body for many receivers.
     tapped: Option<(Bytes, Option<Message>)>,
     scratch: Vec<u8>,
+    detail: Detail,
     trace: Option<Box<dyn Write + Send>>,
 }
 
@@ -71,6 +81,7 @@ impl Recorder {
             now_ns: 0,
             tapped: None,
             scratch: Vec::new(),
+            detail: Detail::default(),
             trace: None,
             scene,
         }))
@@ -79,6 +90,25 @@ impl Recorder {
     /// Writes a line of text for every fact from now on.
     pub fn trace_to(&mut self, writer: Box<dyn Write + Send>) {
         self.trace = Some(writer);
+    }
+
+    /// Puts the events of this range (from 0, counted as in the fingerprint) into words.
+    pub fn describe(&mut self, range: Range<u64>) {
+        self.detail = Detail { range, lines: Vec::new() };
+    }
+
+    /// The events that [`Recorder::describe`] asked for.
+    pub fn described(&self) -> &[Line] {
+        &self.detail.lines
+    }
+
+    /// Describes the event that the fingerprint took last, if it is in the range.
+    fn detail(&mut self, node: usize, text: impl FnOnce() -> String) {
+        let index = self.print.fingerprint.events() - 1;
+        if self.detail.range.contains(&index) {
+            let (at_ns, node) = (self.now_ns, node as u16);
+            self.detail.lines.push(Line { index, at_ns, node, text: text() });
+        }
     }
 
     /// The fingerprint so far.
@@ -97,6 +127,7 @@ impl Recorder {
         borsh::to_writer(&mut self.scratch, event).expect("writing to memory does not fail");
         let print = &mut self.print.fingerprint;
         print.event_bytes(self.now_ns, node.index(), KIND_EVENT, &self.scratch);
+        self.detail(node.index(), || format!("{event:?}"));
         if matches!(event, Event::VoteCast(_) | Event::Finalized(..) | Event::Delivered { .. }) {
             self.decisions.event_bytes(self.now_ns, node.index(), KIND_EVENT, &self.scratch);
         }
@@ -116,6 +147,7 @@ impl Recorder {
     /// A datagram was dropped at the door of a node.
     pub fn refused(&mut self, node: NodeId, reason: Refused) {
         self.print.fingerprint.event(self.now_ns, node.index(), KIND_REFUSED, &[reason as u64]);
+        self.detail(node.index(), || format!("refused a datagram: {reason:?}"));
         let name = match reason {
             Refused::Size => "size",
             Refused::Foreign => "foreign",
@@ -193,6 +225,15 @@ impl Recorder {
     }
 }
 
+/// A packet in words: its message if it decodes, and the tag that covers every byte.
+fn content(packet: &Packet) -> String {
+    let message = match Message::decode(&packet.0.body) {
+        Ok(message) => format!("{message:?}"),
+        Err(_) => format!("{} bytes", packet.0.body.len()),
+    };
+    format!("{message} tag {:016x}", digest(packet))
+}
+
 impl Observer<Packet> for Recorder {
     fn sent(&mut self, at_ns: u64, from: usize, to: usize, _label: u64, packet: &Packet) {
         self.now_ns = at_ns;
@@ -204,6 +245,7 @@ impl Observer<Packet> for Recorder {
     fn delivered(&mut self, at_ns: u64, from: usize, to: usize, label: u64, packet: &Packet) {
         self.now_ns = at_ns;
         self.print.delivered(at_ns, from, to, label, packet);
+        self.detail(to, || format!("<- {from} {}", content(packet)));
     }
 
     fn dropped(
@@ -217,11 +259,13 @@ impl Observer<Packet> for Recorder {
     ) {
         self.now_ns = at_ns;
         self.print.dropped(at_ns, from, to, label, packet, cause);
+        self.detail(to, || format!("lost ({}) <- {from} {}", cause.name(), content(packet)));
     }
 
     fn node(&mut self, at_ns: u64, node: usize, event: NodeEvent) {
         self.now_ns = at_ns;
         self.print.node(at_ns, node, event);
+        self.detail(node, || format!("{event:?}"));
         let node = NodeId(node as u16);
         match event {
             NodeEvent::Started { incarnation } => self.fact(node, Fact::Started(incarnation)),

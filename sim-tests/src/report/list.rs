@@ -20,7 +20,8 @@ struct Entry {
     expect: Option<Expectation>,
 }
 
-fn files(folder: &str) -> Vec<PathBuf> {
+/// The TOML files of a folder, by name; none if it cannot be read.
+pub fn toml_files(folder: impl AsRef<Path>) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let mut paths: Vec<PathBuf> = entries
         .map(|entry| entry.path())
@@ -45,8 +46,8 @@ pub fn print(json: Option<&Path>) -> anyhow::Result<()> {
         Err(error) => Entry { path, about: format!("unusable: {error}"), expect: None },
     };
     let listing = Listing {
-        plans: files("fault-plans").into_iter().map(plan).collect(),
-        seeds: files("seeds").into_iter().map(seed).collect(),
+        plans: toml_files("fault-plans").into_iter().map(plan).collect(),
+        seeds: toml_files("seeds").into_iter().map(seed).collect(),
     };
     let text = serde_json::to_string_pretty(&listing)?;
     match json {
