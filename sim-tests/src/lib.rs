@@ -13,6 +13,8 @@
 
 #[cfg(feature = "sim")]
 pub mod cluster;
+#[cfg(feature = "sim")]
+pub mod corpus;
 pub mod measure;
 pub mod oracles;
 pub mod plan;
@@ -23,6 +25,8 @@ pub mod report;
 pub mod runner;
 #[cfg(feature = "sim")]
 pub mod scenario;
+#[cfg(feature = "sim")]
+pub mod shrink;
 #[cfg(feature = "sim")]
 pub mod sweep;
 pub mod testing;

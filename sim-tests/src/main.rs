@@ -8,7 +8,7 @@ use sim_tests::report::seedfile::{Expectation, SeedFile};
 use sim_tests::report::verdict::{USAGE, Verdict};
 use sim_tests::report::{self, json::RunReport, table};
 use sim_tests::runner::{self, Job};
-use sim_tests::{sweep, worker, wrong};
+use sim_tests::{corpus, shrink, sweep, worker, wrong};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -73,15 +73,29 @@ enum Command {
         #[arg(long, value_name = "FILE|-")]
         json: Option<PathBuf>,
     },
+    /// Removes and weakens what a failure does not need, and tells what is left in words.
+    ///
+    /// Example: cargo sim shrink seeds/swarm-o5-17.toml --budget 3m
+    Shrink(shrink::Arguments),
     /// Makes one run that standard input describes: what other verbs start for each run.
     #[command(hide = true)]
     Worker,
-    /// Runs a kept failure again and says whether it still fails.
+    /// Runs a kept failure again, or all of them, and says whether it still fails.
     ///
     /// Example: cargo sim replay seeds/partition-heal-o47-7.toml
+    ///
+    /// Example: cargo sim replay --all
     Replay {
-        /// The seed file.
-        seed_file: PathBuf,
+        /// The seed file; with `--all` a folder of them, seeds/ if not given.
+        #[arg(required_unless_present = "all")]
+        seed_file: Option<PathBuf>,
+        /// Replays every file of the folder and says which still fail, which are fixed, and which
+        /// no longer reach the situation that they were kept for.
+        #[arg(long)]
+        all: bool,
+        /// With `--all`: runs at one time.
+        #[arg(long, requires = "all")]
+        jobs: Option<usize>,
         /// As in `run`.
         #[arg(long, value_name = "FILE|-")]
         json: Option<PathBuf>,
@@ -111,13 +125,20 @@ fn main() -> ExitCode {
         }
         Command::Sweep(arguments) => sweep::run(arguments),
         Command::Merge { folders, out, json } => sweep::merge(&folders, &out, json.as_deref()),
+        Command::Shrink(arguments) => shrink::run(&arguments),
         Command::Worker => worker::serve().map(|()| 0),
         Command::Completions { shell } => {
             let mut command = Arguments::command();
             clap_complete::generate(shell, &mut command, "sim", &mut std::io::stdout());
             Ok(0)
         }
-        Command::Replay { seed_file, json } => replay(&seed_file, json.as_deref()),
+        Command::Replay { seed_file, all: true, jobs, json } => {
+            let folder = seed_file.unwrap_or_else(|| "seeds".into());
+            corpus::run(&folder, jobs, json.as_deref())
+        }
+        Command::Replay { seed_file, json, .. } => {
+            replay(&seed_file.expect("clap asks for it"), json.as_deref())
+        }
         Command::List { json } => report::list::print(json.as_deref()).map(|()| 0),
     };
     match code {

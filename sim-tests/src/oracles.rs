@@ -22,6 +22,7 @@
 //! | `o33` `o35` | honest nodes look honest, and stay small | blame, exhaustion |
 //! | `o41` `o42` `o45` `o47` `o49` | progress where the plan owes it | the cluster stalls |
 
+pub mod about;
 pub mod bounds;
 pub mod history;
 pub mod o10_notar_in_first_slot;

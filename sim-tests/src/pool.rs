@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::process::{Child, ExitStatus};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak, mpsc};
 use std::time::{Duration, Instant};
 
 /// When to start nothing new, and whom to kill.
@@ -21,6 +21,7 @@ struct Inner {
     until: Option<Instant>,
     tickets: AtomicU64,
     children: Mutex<BTreeMap<u64, Child>>,
+    nested: Mutex<Vec<Weak<Inner>>>,
 }
 
 /// The time on the wall.
@@ -49,6 +50,20 @@ impl Stop {
         Ok(self)
     }
 
+    /// A switch of its own that this one switches, too: for a part of the work.
+    pub fn nested(&self) -> Stop {
+        let until = self.0.until;
+        let inner = Arc::new(Inner { until, ..Inner::default() });
+        let mut nested = lock(&self.0.nested);
+        nested.retain(|other| other.strong_count() > 0);
+        nested.push(Arc::downgrade(&inner));
+        let stop = Stop(inner);
+        if self.is_killed() {
+            stop.kill();
+        }
+        stop
+    }
+
     /// True if nothing new should be started.
     pub fn is_over(&self) -> bool {
         self.is_killed() || self.0.until.is_some_and(|until| wall() >= until)
@@ -65,10 +80,13 @@ impl Stop {
         for child in self.children().values_mut() {
             let _ = child.kill(); // it may have ended by itself
         }
+        for nested in lock(&self.0.nested).iter().filter_map(Weak::upgrade) {
+            Stop(nested).kill();
+        }
     }
 
-    fn children(&self) -> std::sync::MutexGuard<'_, BTreeMap<u64, Child>> {
-        self.0.children.lock().unwrap_or_else(PoisonError::into_inner)
+    fn children(&self) -> MutexGuard<'_, BTreeMap<u64, Child>> {
+        lock(&self.0.children)
     }
 
     /// Takes care of a child.
@@ -87,6 +105,10 @@ impl Stop {
         let child = self.children().remove(&ticket);
         child.expect("every child is released once").wait()
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Does `work` for each task in `jobs` threads, and hands each result to `done` here, in the order
@@ -175,6 +197,7 @@ mod tests {
         let early = stop.adopt(sleep());
         stop.kill();
         assert!(!stop.release(early).unwrap().success());
+        assert!(stop.nested().is_killed());
         let late = stop.adopt(sleep());
         assert!(!stop.release(late).unwrap().success());
     }
