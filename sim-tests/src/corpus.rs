@@ -207,7 +207,11 @@ mod tests {
         now.violations[0].oracle = "O1".into();
         assert_eq!(state(&file, &now), (State::Changed, true));
         (now.violations, now.verdict) = (vec![], Verdict::Pass);
-        assert_eq!(state(&file, &now), (State::Fixed, false), "a probe without hits proves nothing");
+        assert_eq!(
+            state(&file, &now),
+            (State::Fixed, false),
+            "a probe without hits proves nothing"
+        );
         now.probes.clear();
         assert_eq!(state(&file, &now), (State::Stale, false));
         assert_eq!(judge(Path::new("x"), &file, &now).missing, ["restart"]);

@@ -12,9 +12,13 @@
 //! | [`report`] | verdicts, tables, JSON, seed files | yes |
 
 #[cfg(feature = "sim")]
+pub mod causes;
+#[cfg(feature = "sim")]
 pub mod cluster;
 #[cfg(feature = "sim")]
 pub mod corpus;
+#[cfg(feature = "sim")]
+pub mod diff;
 pub mod measure;
 pub mod oracles;
 pub mod plan;
@@ -29,6 +33,8 @@ pub mod scenario;
 pub mod shrink;
 #[cfg(feature = "sim")]
 pub mod sweep;
+#[cfg(feature = "sim")]
+pub mod target;
 pub mod testing;
 pub mod trace;
 #[cfg(feature = "sim")]

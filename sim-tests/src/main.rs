@@ -3,12 +3,15 @@
 use anyhow::Context;
 use clap::{CommandFactory, Parser, Subcommand};
 use sim_tests::cluster::Options;
+use sim_tests::diff::Side;
 use sim_tests::plan::{Concrete, Plan};
+use sim_tests::pool::Stop;
 use sim_tests::report::seedfile::{Expectation, SeedFile};
 use sim_tests::report::verdict::{USAGE, Verdict};
 use sim_tests::report::{self, json::RunReport, table};
 use sim_tests::runner::{self, Job};
-use sim_tests::{corpus, shrink, sweep, worker, wrong};
+use sim_tests::worker::{Task, Workers};
+use sim_tests::{causes, corpus, diff, shrink, sweep, worker, wrong};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -77,6 +80,14 @@ enum Command {
     ///
     /// Example: cargo sim shrink seeds/swarm-o5-17.toml --budget 3m
     Shrink(shrink::Arguments),
+    /// Finds the first event in which two runs differ.
+    ///
+    /// Example: cargo sim diff seeds/a.toml --against ../old/target/release/sim
+    Diff(diff::Arguments),
+    /// Finds the moment at which a failure became likely, by running other futures from there.
+    ///
+    /// Example: cargo sim causes seeds/swarm-o5-17.toml --futures 16
+    Causes(causes::Arguments),
     /// Makes one run that standard input describes: what other verbs start for each run.
     #[command(hide = true)]
     Worker,
@@ -126,6 +137,8 @@ fn main() -> ExitCode {
         Command::Sweep(arguments) => sweep::run(arguments),
         Command::Merge { folders, out, json } => sweep::merge(&folders, &out, json.as_deref()),
         Command::Shrink(arguments) => shrink::run(&arguments),
+        Command::Diff(arguments) => diff::run(&arguments),
+        Command::Causes(arguments) => causes::run(&arguments),
         Command::Worker => worker::serve().map(|()| 0),
         Command::Completions { shell } => {
             let mut command = Arguments::command();
@@ -139,7 +152,10 @@ fn main() -> ExitCode {
         Command::Replay { seed_file, json, .. } => {
             replay(&seed_file.expect("clap asks for it"), json.as_deref())
         }
-        Command::List { json } => report::list::print(json.as_deref()).map(|()| 0),
+        Command::List { json } => {
+            let wrong = wrong::ALL.iter().map(|wrong| (wrong.name, wrong.about));
+            report::list::print(json.as_deref(), wrong).map(|()| 0)
+        }
     };
     match code {
         Ok(code) => ExitCode::from(code),
@@ -176,11 +192,19 @@ fn run(
     let job = Job { plan: &plan, seed, quiet, options };
     let mut report = job.run();
     if check {
-        let again = runner::fingerprint_in_child(path, seed, sets)?;
+        let task = Task::new(plan.clone(), seed, wrong.map(str::to_owned));
+        let side = Side { workers: Workers::own()?, task };
+        let stop = Stop::default();
+        let done = side.workers.run(&side.task, &stop)?.context("nobody stops this run")?;
+        let again = done.report.fingerprint;
         if again != report.fingerprint {
             report.verdict = Verdict::Nondeterminism;
             let missed = format!("a second run has fingerprint {again}");
             report.expectations_missed.push(missed);
+            match diff::compare(&[side.clone(), side], &stop)? {
+                (_, Some(difference)) => eprintln!("{difference}"),
+                (_, None) => eprintln!("two more runs do not differ from each other"),
+            }
         }
     }
     finish(&report, &plan, wrong, &replay, json)

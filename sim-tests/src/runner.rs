@@ -12,7 +12,6 @@ use alpenglow_node::protocol::rules;
 use indicatif::{ProgressBar, ProgressStyle};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
-use std::path::Path;
 use std::sync::Arc;
 
 /// One run to make.
@@ -251,17 +250,4 @@ pub fn quote(word: &str) -> String {
         true => word.to_owned(),
         false => format!("'{}'", word.replace('\'', r"'\''")),
     }
-}
-
-/// Runs the same plan and seed in another process and gives its fingerprint.
-pub fn fingerprint_in_child(path: &Path, seed: u64, sets: &[String]) -> anyhow::Result<String> {
-    let mut command = std::process::Command::new(std::env::current_exe()?);
-    command.arg("run").arg(path).args(["--seed", &seed.to_string(), "--json", "-"]);
-    for set in sets {
-        command.args(["--set", set]);
-    }
-    let output = command.stderr(std::process::Stdio::null()).output()?;
-    let result: serde_json::Value = serde_json::from_slice(&output.stdout)?;
-    let print = result.get("fingerprint").and_then(|print| print.as_str());
-    Ok(print.ok_or_else(|| anyhow::anyhow!("the second run gave no fingerprint"))?.to_owned())
 }

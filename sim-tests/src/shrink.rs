@@ -19,8 +19,8 @@ use crate::plan::{Concrete, Fault};
 use crate::pool::{self, Stop};
 use crate::report::json::RunReport;
 use crate::report::seedfile::SeedFile;
-use crate::report::verdict::Verdict;
 use crate::runner;
+use crate::target::Target;
 use crate::worker::{Task, Workers};
 use anyhow::{Context, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -55,24 +55,6 @@ pub struct Case {
     pub plan: Concrete,
     /// The seed.
     pub seed: u64,
-}
-
-/// What must still fail.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Target {
-    /// This oracle finds something.
-    Oracle(String),
-    /// The run ends with this verdict, without an oracle.
-    Verdict(Verdict),
-}
-
-impl Target {
-    fn fails(&self, report: &RunReport) -> bool {
-        match self {
-            Target::Oracle(oracle) => report.violations.iter().any(|v| v.oracle == *oracle),
-            Target::Verdict(verdict) => report.verdict == *verdict && report.violations.is_empty(),
-        }
-    }
 }
 
 /// The machine-readable result.
@@ -143,18 +125,13 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     let story = tell(plan, report, task.wrong.as_deref());
     let mut kept = runner::keep(report, plan, task.wrong.as_deref());
     kept.story = story.clone();
-    let out = arguments.out.clone().unwrap_or_else(|| arguments.seed_file.with_extension("min.toml"));
+    let out =
+        arguments.out.clone().unwrap_or_else(|| arguments.seed_file.with_extension("min.toml"));
     std::fs::write(&out, kept.to_toml())
         .with_context(|| format!("{} cannot be written", out.display()))?;
     let after = Size::of(plan, report);
-    let result = Result {
-        out,
-        tries: search.tries,
-        interrupted: stop.is_over(),
-        before,
-        after,
-        story,
-    };
+    let result =
+        Result { out, tries: search.tries, interrupted: stop.is_over(), before, after, story };
     crate::report::emit(arguments.json.as_deref(), &result)?;
     if !quiet {
         let early = if result.interrupted { ", stopped early" } else { "" };
@@ -168,10 +145,6 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<u8> {
 
 impl Search {
     fn new(file: &SeedFile, workers: Workers, stop: Stop, jobs: usize) -> anyhow::Result<Search> {
-        let target = match &file.found.oracle {
-            Some(oracle) => Target::Oracle(oracle.clone()),
-            None => Target::Verdict(file.found.verdict),
-        };
         let style = "{spinner} {msg} ({elapsed})";
         let bar = ProgressBar::new_spinner();
         bar.set_style(ProgressStyle::with_template(style)?);
@@ -180,7 +153,7 @@ impl Search {
             stop,
             jobs,
             wrong: file.wrong.clone(),
-            target,
+            target: Target::of(&file.found),
             best: Case { plan: file.plan.clone(), seed: file.seed.0 },
             report: RunReport::default(),
             tried: BTreeSet::new(),
@@ -198,10 +171,7 @@ impl Search {
     }
 
     fn task(&self, case: &Case) -> Task {
-        let stop_on = match &self.target {
-            Target::Oracle(oracle) => Some(oracle.clone()),
-            Target::Verdict(_) => None,
-        };
+        let stop_on = self.target.oracle();
         Task { stop_on, ..Task::new(case.plan.clone(), case.seed, self.wrong.clone()) }
     }
 

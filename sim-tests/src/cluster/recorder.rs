@@ -226,12 +226,12 @@ impl Recorder {
 }
 
 /// A packet in words: its message if it decodes, and the tag that covers every byte.
-fn content(packet: &Packet) -> String {
+fn content(packet: &Packet, label: u64) -> String {
     let message = match Message::decode(&packet.0.body) {
         Ok(message) => format!("{message:?}"),
         Err(_) => format!("{} bytes", packet.0.body.len()),
     };
-    format!("{message} tag {:016x}", digest(packet))
+    format!("{message} (label {label:016x}, tag {:016x})", digest(packet))
 }
 
 impl Observer<Packet> for Recorder {
@@ -245,7 +245,7 @@ impl Observer<Packet> for Recorder {
     fn delivered(&mut self, at_ns: u64, from: usize, to: usize, label: u64, packet: &Packet) {
         self.now_ns = at_ns;
         self.print.delivered(at_ns, from, to, label, packet);
-        self.detail(to, || format!("<- {from} {}", content(packet)));
+        self.detail(to, || format!("<- n{from} {}", content(packet, label)));
     }
 
     fn dropped(
@@ -259,7 +259,9 @@ impl Observer<Packet> for Recorder {
     ) {
         self.now_ns = at_ns;
         self.print.dropped(at_ns, from, to, label, packet, cause);
-        self.detail(to, || format!("lost ({}) <- {from} {}", cause.name(), content(packet)));
+        self.detail(to, || {
+            format!("lost ({}) <- n{from} {}", cause.name(), content(packet, label))
+        });
     }
 
     fn node(&mut self, at_ns: u64, node: usize, event: NodeEvent) {

@@ -10,6 +10,14 @@ use std::path::{Path, PathBuf};
 struct Listing {
     plans: Vec<Entry>,
     seeds: Vec<Entry>,
+    /// What `--wrong` knows: names and what is wrong.
+    wrong: Vec<WrongEntry>,
+}
+
+#[derive(Serialize)]
+struct WrongEntry {
+    name: &'static str,
+    about: &'static str,
 }
 
 #[derive(Serialize)]
@@ -35,8 +43,11 @@ fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Prints the table, or the same as JSON.
-pub fn print(json: Option<&Path>) -> anyhow::Result<()> {
+/// Prints the table, or the same as JSON. `wrong` are names and meanings of wrong nodes.
+pub fn print(
+    json: Option<&Path>,
+    wrong: impl Iterator<Item = (&'static str, &'static str)>,
+) -> anyhow::Result<()> {
     let plan = |path: PathBuf| match Plan::load(&path, &[]) {
         Ok(plan) => Entry { path, about: one_line(&plan.document.about), expect: None },
         Err(error) => Entry { path, about: format!("unusable: {error}"), expect: None },
@@ -48,12 +59,11 @@ pub fn print(json: Option<&Path>) -> anyhow::Result<()> {
     let listing = Listing {
         plans: toml_files("fault-plans").into_iter().map(plan).collect(),
         seeds: toml_files("seeds").into_iter().map(seed).collect(),
+        wrong: wrong.map(|(name, about)| WrongEntry { name, about }).collect(),
     };
-    let text = serde_json::to_string_pretty(&listing)?;
-    match json {
-        Some(path) if path == Path::new("-") => println!("{text}"),
-        Some(path) => std::fs::write(path, text + "\n")?,
-        None => println!("{}", table(&listing)),
+    super::emit(json, &listing)?;
+    if json != Some(Path::new("-")) {
+        println!("{}", table(&listing));
     }
     Ok(())
 }
@@ -69,6 +79,9 @@ fn table(listing: &Listing) -> Table {
             _ => "",
         };
         table.add_row([entry.path.display().to_string(), format!("{}{open}", entry.about)]);
+    }
+    for wrong in &listing.wrong {
+        table.add_row([format!("--wrong {}", wrong.name), wrong.about.to_owned()]);
     }
     table
 }

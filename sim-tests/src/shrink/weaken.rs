@@ -16,13 +16,13 @@ pub(super) type Pass = fn(&Case, &RunReport) -> Vec<Case>;
 /// The passes that come after the removal of faults, in this order.
 pub(super) const PASSES: &[Pass] = &[
     smaller_cluster,
+    calmer_network,
+    simpler_workload,
     shorter_run,
     fewer_nodes,
     shorter_faults,
     later_faults,
     milder_faults,
-    calmer_network,
-    simpler_workload,
     without_one_node,
 ];
 
@@ -141,6 +141,7 @@ fn mapped(plan: &Concrete, nodes: Vec<Node>, old: &[u16]) -> Concrete {
     }
     plan.faults.retain(|fault| !fault.nodes.is_empty());
     weigh(&mut plan);
+    forget_places(&mut plan);
     plan
 }
 
@@ -149,6 +150,21 @@ fn weigh(plan: &mut Concrete) {
     for fault in &mut plan.faults {
         fault.stake = fault.nodes.iter().map(|n| plan.nodes[usize::from(*n)].stake).sum();
     }
+}
+
+/// Takes places without a node off the map.
+fn forget_places(plan: &mut Concrete) {
+    let used = |place: &String| plan.nodes.iter().any(|node| node.region == *place);
+    let kept: Vec<usize> =
+        (0..plan.map.regions.len()).filter(|i| used(&plan.map.regions[*i])).collect();
+    let square = |table: &[Vec<Nanos>]| -> Vec<Vec<Nanos>> {
+        kept.iter().map(|row| kept.iter().map(|column| table[*row][*column]).collect()).collect()
+    };
+    plan.map = Map {
+        regions: kept.iter().map(|place| plan.map.regions[*place].clone()).collect(),
+        p50: square(&plan.map.p50),
+        p90: square(&plan.map.p90),
+    };
 }
 
 /// Leaves out one node of a small cluster.
@@ -273,17 +289,18 @@ fn calmer_network(case: &Case, _: &RunReport) -> Vec<Case> {
         |network| network.jitter = Share::NONE,
         |network| (network.bandwidth, network.grid) = (None, Nanos(0)),
     ];
-    let mut cases = vec![
-        with(case, |plan| {
-            all(plan);
-            one_place(plan);
-        }),
-        with(case, all),
-        with(case, one_place),
-        with(case, quiet),
-        with(case, clocks),
-        with(case, machines),
-    ];
+    let nowhere = |plan: &mut Concrete| {
+        all(plan);
+        one_place(plan);
+    };
+    // Other delays are another run: other seeds have a chance, too.
+    let seeds = (0..=OTHER_SEEDS).map(|more| case.seed.wrapping_add(more));
+    let mut cases: Vec<Case> = Vec::new();
+    if case.plan.map.regions.len() > 1 {
+        cases.extend(seeds.map(|seed| Case { seed, ..with(case, nowhere) }));
+        cases.push(with(case, one_place));
+    }
+    cases.extend([with(case, all), with(case, quiet), with(case, clocks), with(case, machines)]);
     cases.extend(one_by_one.map(|change| with(case, |plan| change(&mut plan.network))));
     cases
 }

@@ -62,7 +62,8 @@ fn passes_end() {
         let mut now = case();
         for step in 0.. {
             assert!(step < 100, "a pass that never ends");
-            let next = pass(&now, &report).into_iter().find(|c| *c != now && c.plan.legal().is_ok());
+            let next =
+                pass(&now, &report).into_iter().find(|c| *c != now && c.plan.legal().is_ok());
             match next {
                 Some(next) => now = next,
                 None => break,
