@@ -42,6 +42,7 @@ mod select;
 mod settings;
 mod shape;
 mod source;
+mod swarm;
 mod units;
 
 pub use budget::{Budget, Phase, Reason, Recovery, SLACK_LIMIT};
@@ -55,4 +56,5 @@ pub use settings::{
     SOMETIMES, Safety, Workload,
 };
 pub use shape::{Delay, Map, RegionShape, ShapeError, StakeShape, TOTAL, TRUNCATION};
+pub use swarm::Swarm;
 pub use units::{Drift, Nanos, Offset, Rate, Share, Size, UnitError, percent};

@@ -75,6 +75,8 @@ impl Job<'_> {
         let mut violations: Vec<Violation> = recorder.violations.clone();
         violations.sort_by_key(|violation| violation.at_ns);
         let probes = probes(measure);
+        let goal = |name: &String| (name.clone(), probes.get(name).copied().unwrap_or(0));
+        let goals = self.plan.expect.sometimes.iter().map(goal).collect();
         let missed = expectations_missed(self.plan, measure, outcome.virtual_ns);
         let verdict = match &outcome.panicked {
             Some(_) => Verdict::Panic,
@@ -123,6 +125,7 @@ impl Job<'_> {
                 latency_ms: Distribution::of(&measure.transaction_ns),
             },
             probes,
+            goals,
             rules_missed: outcome.rules_missed.iter().map(|rule| (*rule).to_owned()).collect(),
         }
     }

@@ -388,3 +388,50 @@ fn control_points_come_first_and_a_dropped_pump_can_be_resumed() {
         .unwrap();
     });
 }
+
+/// Work adds up, what arrives meanwhile waits in order, and a crash ends it.
+#[test]
+fn a_busy_processor_keeps_everything_waiting() {
+    in_child("a_busy_processor_keeps_everything_waiting", || {
+        run(1, || async {
+            let world = World::new(calm(1, 1));
+            let lines = Lines::default();
+            let for_nodes = Arc::clone(&lines);
+            world.set_program(move |mut port: Port<Datagram>| {
+                let lines = Arc::clone(&for_nodes);
+                async move {
+                    let (start, mut arrivals) = (port.now_ns(), Vec::new());
+                    loop {
+                        port.next(None, &mut arrivals).await;
+                        for arrival in arrivals.drain(..) {
+                            let after = (port.now_ns() - start) / MS;
+                            note(&lines, format!("+{after} {arrival:?}"));
+                            if let Arrival::Command(ms) = arrival {
+                                port.work(ms * MS);
+                            }
+                        }
+                    }
+                }
+            });
+            world.start(0);
+            world.schedule_command(10 * MS, 0, 20);
+            world.schedule_command(15 * MS, 0, 5);
+            world.schedule_command(16 * MS, 0, 5);
+            world.pump(29 * MS).await;
+            assert_eq!(joined(&lines), "+10 Command(20)");
+            world.schedule_command(32 * MS, 0, 0);
+            world.pump(39 * MS).await;
+            assert_eq!(joined(&lines), "+30 Command(5); +30 Command(5)", "they waited together");
+            world.pump(41 * MS).await;
+            assert_eq!(joined(&lines), "+40 Command(0)", "their work adds up");
+            world.schedule_command(50 * MS, 0, 1_000);
+            world.pump(60 * MS).await;
+            world.crash(0, CrashMode::Keep);
+            world.start(0);
+            world.schedule_command(61 * MS, 0, 0);
+            world.pump(62 * MS).await;
+            assert_eq!(joined(&lines), "+50 Command(1000); +1 Command(0)", "a new one is idle");
+        })
+        .unwrap();
+    });
+}

@@ -70,3 +70,42 @@ impl Oracle for InitialVotes {
         self.check(cx, out);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::oracles::testing::*;
+
+    /// Timers of window 1, set at 0.1 s: slot 4 is due 0.8 s + 0.4 s later.
+    fn waiting(growth: u64) -> World {
+        World::watched_by("O41", &[1; 5]).at(100).timers(0, 4, growth)
+    }
+
+    #[test]
+    fn silent_after_the_timeout() {
+        assert_eq!(waiting(0).at(1_290).tick(0).found(), NOTHING);
+        let found = waiting(0).at(1_400).tick(0).found();
+        assert_eq!(found.len(), 1, "{found:?}");
+        let expected = "O41: n0 set its timers at 0.100 s and has no initial vote in slot 4";
+        assert!(found[0].starts_with(expected), "{found:?}");
+        assert_eq!(waiting(0).at(9_000).found().len(), 4, "every slot of the window");
+        let fallback = waiting(0).cast(0, 4, SkipFallback).at(1_400).tick(0).found();
+        assert_eq!(fallback.len(), 1, "a fallback vote is not an initial one");
+    }
+
+    /// Five windows of growth are 27 % more: 0.8 s become 1.02 s.
+    #[test]
+    fn a_grown_timeout_is_granted() {
+        assert_eq!(waiting(5).at(1_500).tick(0).found(), NOTHING);
+        assert_eq!(waiting(5).at(1_620).tick(0).found().len(), 1);
+    }
+
+    #[test]
+    fn excused() {
+        let voted = waiting(0).cast(0, 4, Notar(A)).cast(0, 5, Skip).cast(0, 6, Skip);
+        assert_eq!(voted.cast(0, 7, Skip).at(9_000).found(), NOTHING, "voted");
+        let passed = waiting(0).finalized(0, block(7, A), Slow).at(9_000).tick(0);
+        assert_eq!(passed.found(), NOTHING, "finality has passed the window");
+        let crashed = waiting(0).crash(0).at(200).start(0).at(9_000).tick(0);
+        assert_eq!(crashed.found(), NOTHING, "its timers died with it");
+    }
+}

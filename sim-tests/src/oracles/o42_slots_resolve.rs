@@ -93,3 +93,45 @@ impl Oracle for SlotsResolve {
         self.check(cx, out);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::oracles::testing::*;
+
+    /// Window 1 becomes ready at 1 s: slot 4 is due 0.75 s + 0.8 s + 0.4 s later.
+    fn ready() -> World {
+        World::watched_by("O42", &[1; 5]).at(1_000).ready(0, 4, block(3, A)).timers(0, 4, 0)
+    }
+
+    #[test]
+    fn neither_skipped_nor_certified() {
+        assert_eq!(ready().at(2_940).tick(0).found(), NOTHING);
+        let found = ready().at(3_100).tick(0).found();
+        assert_eq!(found.len(), 1, "{found:?}");
+        let expected = "O42: slot 4 is neither skipped nor certified at [n0, n1, n2, n3, n4], 1.95";
+        assert!(found[0].starts_with(expected), "{found:?}");
+    }
+
+    #[test]
+    fn one_node_is_left_behind() {
+        let all = [0, 1, 2, 3, 4];
+        let world = ready().at(2_000).certified(0, 4, SK, &all).certified(1, 4, NO(A), &all);
+        let world = world.certified(2, 4, NF(A), &all).finalized(3, block(4, A), Slow);
+        let found = world.at(3_100).tick(0).found();
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].contains("certified at [n4]"), "{found:?}");
+    }
+
+    #[test]
+    fn not_owed() {
+        let short = World::watched_by("O42", &[1; 5]).at(100).crash(0).crash(1).crash(2);
+        let short = short.at(1_000).ready(3, 4, block(3, A));
+        assert_eq!(short.at(9_000).tick(3).found(), NOTHING, "40 % owe nothing");
+        let early = World::owing("O42", &[1; 4], &cut("[0, 1]", "drop"));
+        let early = early.at(1_500).ready(0, 4, block(3, A));
+        assert_eq!(early.at(9_000).tick(0).found(), NOTHING, "ready before the heal");
+        let tainted = World::owing("O42", &[1; 4], &cut("[0, 1]", "drop")).at(1_900);
+        let tainted = tainted.timers(1, 4, 0).at(2_100).ready(0, 4, block(3, A));
+        assert_eq!(tainted.at(9_000).tick(0).found(), NOTHING, "timers from before the heal");
+    }
+}

@@ -109,3 +109,70 @@ impl Oracle for GoodWindows {
         self.check(cx, out);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::oracles::testing::*;
+
+    const ALL: [u16; 5] = [0, 1, 2, 3, 4];
+
+    /// Window 1 becomes ready at 1 s: slot 4 is due 1 s + 0.4 s later.
+    fn ready() -> World {
+        World::watched_by("O45", &[1; 5]).at(1_000).ready(0, 4, block(3, A))
+    }
+
+    fn finalized(world: World, nodes: &[u16]) -> World {
+        nodes.iter().fold(world, |world, node| world.finalized(*node, block(7, D), Fast))
+    }
+
+    #[test]
+    fn everything_is_final() {
+        assert_eq!(finalized(ready(), &ALL).at(9_000).tick(0).found(), NOTHING);
+    }
+
+    #[test]
+    fn not_final_everywhere() {
+        assert_eq!(ready().at(2_390).tick(0).found(), NOTHING, "not yet due");
+        let found = finalized(ready(), &ALL[1..]).at(2_500).tick(0).found();
+        assert_eq!(found.len(), 1, "{found:?}");
+        let expected = "O45: slot 4 of a good window is not final at [n0], 1.500 s after";
+        assert!(found[0].starts_with(expected), "{found:?}");
+    }
+
+    #[test]
+    fn a_vote_against_the_leader() {
+        for kind in [Skip, SkipFallback, NotarFallback(B)] {
+            let world = finalized(ready().cast(2, 5, kind), &ALL).at(9_000).tick(0);
+            let found = [format!("O45: n2 cast {kind:?} in slot 5 of a good window")];
+            assert_eq!(world.found(), found);
+        }
+    }
+
+    /// Window 1 was skipped before the heal; long after it a late node goes through it again.
+    #[test]
+    fn history_is_not_judged_again() {
+        let world = World::owing("O45", &[1; 4], &cut("[0, 1]", "drop")).crash(3).at(1_500);
+        let world = world.ready(0, 4, block(3, A)).cast(0, 4, Skip);
+        let world = [0, 1, 2].into_iter().fold(world, |world, node| {
+            world.out(node, block(200, A), block(3, A)).finalized(node, block(200, A), Slow)
+        });
+        // Something falls due, so that the oracle tidies up.
+        let world = world.ready(0, 204, block(203, A)).at(9_000).tick(0);
+        let world = world.start(3).at(10_000).ready(3, 4, block(3, A)).at(19_000).tick(0);
+        let about_the_past = |line: &String| line.contains("slot 4 ");
+        assert!(!world.found().iter().any(about_the_past));
+    }
+
+    /// With every node that could lead crashed in turn, only the true leader's absence excuses.
+    #[test]
+    fn without_its_leader_nothing_is_owed() {
+        let silent = |node| {
+            let world = World::watched_by("O45", &[1; 5]).crash(node).at(1_000);
+            let heard = (node + 1) % 5;
+            world.ready(heard, 4, block(3, A)).at(9_000).tick(heard).found().len()
+        };
+        let reports: Vec<usize> = ALL.iter().map(|node| silent(*node)).collect();
+        assert_eq!(reports.iter().filter(|n| **n == 0).count(), 1, "{reports:?}");
+        assert_eq!(reports.iter().sum::<usize>(), 16, "four slots, four innocent leaders");
+    }
+}

@@ -254,3 +254,66 @@ impl Oracle for RecoveryBound {
         self.watches.iter().filter(open).map(until).max()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::oracles::testing::*;
+
+    fn healed(style: &str) -> World {
+        World::owing("O47", &[1; 4], &cut("[0, 1]", style)).at(2_000).tick(0)
+    }
+
+    #[test]
+    fn nothing_new_after_the_heal() {
+        let found = healed("drop").at(60_000).tick(0).found();
+        assert!(!found.is_empty());
+        assert!(
+            found.iter().all(|line| line.starts_with("O47: nothing above slot 0 is finalized"))
+        );
+        assert!(found.iter().any(|line| line.contains("58.000 s after heal")), "{found:?}");
+    }
+
+    /// What was late comes at the heal, what was lost only after a standstill: 10 s between the
+    /// two bounds.
+    #[test]
+    fn the_bound_follows_from_the_causes() {
+        let last_silent_second = |style| {
+            let silent = |at: &u64| healed(style).at(*at).tick(0).found().is_empty();
+            (3_000..60_000).step_by(100).take_while(silent).last().expect("it is owed something")
+        };
+        let (jam, drop) = (last_silent_second("jam"), last_silent_second("drop"));
+        assert!((10_000..16_000).contains(&(drop - jam)), "{jam} {drop}");
+    }
+
+    #[test]
+    fn recovered_and_stalled_again() {
+        let recovered = || healed("drop").at(5_000).finalized(0, block(4, A), Slow).tick(0);
+        assert_eq!(recovered().at(7_000).tick(0).found(), NOTHING);
+        let found = recovered().at(40_000).tick(0).found();
+        let expected =
+            "O47: nothing above slot 4 is finalized for 35.000 s, and nothing explains it";
+        assert_eq!(found, [expected]);
+        let steady = (6..60).fold(recovered(), |world, second| {
+            world.at(second * 1_000).finalized(0, block(second, A), Slow).tick(0)
+        });
+        assert_eq!(steady.found(), NOTHING);
+    }
+
+    /// Indirect or repeated finalization of old blocks is no progress.
+    #[test]
+    fn an_old_block_is_no_recovery() {
+        let world = World::owing("O47", &[1; 4], &cut("[0, 1]", "drop"));
+        let world = world.at(500).finalized(0, block(2, A), Slow).at(2_000).tick(0);
+        let found = world.at(3_000).finalized(1, block(2, A), Slow).at(60_000).tick(0).found();
+        assert!(found.iter().any(|line| line.contains("nothing above slot 2")), "{found:?}");
+    }
+
+    #[test]
+    fn below_sixty_percent_nothing_is_owed() {
+        let run = "[run]\nduration = \"10s\"\nheal_at = \"2s\"\n[expect]\nliveness = false\n\
+                   [[fault]]\nkind = \"crash\"\nat = \"100ms\"\nnodes = [0, 1, 2]\n\
+                   permanent = true\n";
+        let dark = World::owing("O47", &[1; 5], run).at(100).crash(0).crash(1).crash(2);
+        assert_eq!(dark.at(60_000).tick(3).found(), NOTHING);
+    }
+}

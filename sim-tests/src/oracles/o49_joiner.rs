@@ -118,3 +118,42 @@ impl Oracle for Joiner {
         self.check(cx, out);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::oracles::testing::*;
+
+    /// Slot 10 is final at 2 s; node 4 comes back at 3 s.
+    fn back() -> World {
+        let world = World::watched_by("O49", &[1; 5]).at(1_000).crash(4);
+        world.at(2_000).finalized(0, block(10, A), Slow).at(3_000).start(4)
+    }
+
+    #[test]
+    fn never_learns() {
+        assert_eq!(back().at(13_200).tick(4).found(), NOTHING, "within a standstill and Δ");
+        let found = back().at(13_500).tick(4).found();
+        assert_eq!(found, ["O49: n4 does not know that slot 10 is final 10.500 s after its start"]);
+    }
+
+    #[test]
+    fn knows_and_does_not_deliver() {
+        let knows = || back().at(4_000).finalized(4, block(10, A), Slow);
+        assert_eq!(
+            knows().at(14_900).tick(4).found(),
+            NOTHING,
+            "1.5 s for the repair, 0.2 s for ten slots"
+        );
+        let found = knows().at(15_100).tick(4).found();
+        let expected =
+            "O49: n4 has delivered up to slot 0 and not up to 10 12.100 s after its start";
+        assert_eq!(found, [expected]);
+        let delivered = knows().out(4, block(10, A), genesis()).at(40_000).tick(4);
+        assert_eq!(delivered.found(), NOTHING);
+    }
+
+    #[test]
+    fn gone_again() {
+        assert_eq!(back().at(5_000).crash(4).at(40_000).tick(0).found(), NOTHING);
+    }
+}

@@ -2,10 +2,10 @@
 //!
 //! A test says what happened, fact by fact, as a recorder would hear it from a run; nothing checks
 //! that it could have happened. Signatures are real, so that a verifier has something to verify.
-//! Time stands still except for [`World::later`].
+//! Time stands still except for [`World::later`] and [`World::at`].
 
 use super::history::History;
-use super::{Context, Fact, Findings, Oracle, Scene, Violation, safety};
+use super::{Context, Fact, Findings, Oracle, Scene, Violation, all, safety};
 use crate::plan::{Budget, Plan};
 use alpenglow_node::crypto::Scheme;
 use alpenglow_node::host::keys::Keys;
@@ -36,6 +36,14 @@ pub const B: Hash = Hash([0xbb; 32]);
 pub const C: Hash = Hash([0xcc; 32]);
 /// See [`A`].
 pub const D: Hash = Hash([0xdd; 32]);
+
+/// The plan of a world in which these nodes are cut off from 1 s to the heal at 2 s.
+pub fn cut(nodes: &str, style: &str) -> String {
+    format!(
+        "[run]\nduration = \"10s\"\nheal_at = \"2s\"\n[[fault]]\nkind = \"partition\"\n\
+         at = \"1s\"\nside = {{ nodes = {nodes} }}\nstyle = \"{style}\"\n"
+    )
+}
 
 /// No violations.
 pub const NOTHING: [&str; 0] = [];
@@ -69,10 +77,13 @@ pub struct World {
     disks: Vec<(Vec<Vote>, Vec<BlockId>)>,
 }
 
-fn scene(stakes: &[u64], keys: &[Keys]) -> Scene {
+/// Nothing goes wrong, so that liveness is owed all the time.
+const CALM: &str = "[run]\nduration = \"10s\"\nheal_at = \"0s\"\n";
+
+fn scene(stakes: &[u64], keys: &[Keys], run: &str) -> Scene {
     let text = format!(
         "about = \"by hand\"\nplan_format = 1\n[cluster]\nnodes = {}\nstake = {stakes:?}\n\
-         regions = {{ one-way = \"20ms\" }}\n[run]\nduration = \"10s\"\nheal_at = \"0s\"\n",
+         regions = {{ one-way = \"20ms\" }}\n{run}",
         stakes.len()
     );
     let plan = Plan::parse("by-hand", "by-hand.toml", &text, &[]).expect("a legal plan");
@@ -98,14 +109,27 @@ fn scene(stakes: &[u64], keys: &[Keys]) -> Scene {
 }
 
 impl World {
-    /// All oracles watch. Every node has just started for the first time.
+    /// The oracles of safety watch. Every node has just started for the first time.
     pub fn new(stakes: &[u64]) -> World {
+        World::planned(stakes, CALM, safety)
+    }
+
+    /// Only one oracle watches a world whose plan goes on with `run`.
+    pub fn owing(id: &str, stakes: &[u64], run: &str) -> World {
+        World::planned(stakes, run, all).only(id)
+    }
+
+    fn planned(
+        stakes: &[u64],
+        run: &str,
+        oracles: impl Fn(&Scene) -> Vec<Box<dyn Oracle + Send>>,
+    ) -> World {
         let seed = |node: usize| [node as u8 + 1; 32];
         let keys: Vec<Keys> =
             (0..stakes.len()).map(|node| Keys::from_seed(Scheme::Bls, &seed(node))).collect();
-        let scene = scene(stakes, &keys);
+        let scene = scene(stakes, &keys, run);
         let world = World {
-            oracles: safety(&scene),
+            oracles: oracles(&scene),
             history: History::new(stakes.len()),
             findings: Findings::default(),
             at_ns: 0,
@@ -119,10 +143,13 @@ impl World {
 
     /// Only one oracle watches.
     pub fn watched_by(id: &str, stakes: &[u64]) -> World {
-        let mut world = World::new(stakes);
-        world.oracles.retain(|oracle| oracle.id() == id);
-        assert_eq!(world.oracles.len(), 1, "no oracle {id}");
-        world
+        World::owing(id, stakes, CALM)
+    }
+
+    fn only(mut self, id: &str) -> World {
+        self.oracles.retain(|oracle| oracle.id() == id);
+        assert_eq!(self.oracles.len(), 1, "no oracle {id}");
+        self
     }
 
     /// All but one watch.
@@ -147,6 +174,13 @@ impl World {
     /// A moment passes.
     pub fn later(mut self) -> World {
         self.at_ns += 1_000_000;
+        self
+    }
+
+    /// It is now so many milliseconds after the start.
+    pub fn at(mut self, ms: u64) -> World {
+        assert!(ms * 1_000_000 >= self.at_ns, "time goes on");
+        self.at_ns = ms * 1_000_000;
         self
     }
 
@@ -181,6 +215,16 @@ impl World {
     pub fn sent(self, node: u16, message: &Message) -> World {
         let others = (0..self.keys.len() as u16).filter(|other| *other != node);
         others.fold(self, |world, to| world.fact(node, Fact::Sent(NodeId(to), message)))
+    }
+
+    /// A node sets the timers of a window, with its timeout grown so many times.
+    pub fn timers(self, node: u16, first: u64, growth: u64) -> World {
+        self.event(node, Event::TimersSet(Slot(first), growth))
+    }
+
+    /// A node says how much it holds, as it does now and then: time has passed.
+    pub fn tick(self, node: u16) -> World {
+        self.event(node, Event::Sizes { pool: 0, blocks: 0, transactions: 0, requests: 0 })
     }
 
     /// A node's own vote is durable and enters its Pool.

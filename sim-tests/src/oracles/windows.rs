@@ -37,6 +37,8 @@ pub struct Windows {
     pub armed_ns: Option<u64>,
     /// By window.
     pub facts: BTreeMap<Window, WindowFacts>,
+    /// Windows below this are over and forgotten: a node that catches up goes through them again.
+    floor: Window,
 }
 
 impl Windows {
@@ -48,7 +50,13 @@ impl Windows {
             uptime: Uptime::new(scene),
             armed_ns: scene.plan.run.heal_at.filter(|_| owed).map(|at| at.0),
             facts: BTreeMap::new(),
+            floor: Window(0),
         }
+    }
+
+    fn entry(&mut self, slot: Slot) -> Option<&mut WindowFacts> {
+        let window = slot.window();
+        (window >= self.floor).then(|| self.facts.entry(window).or_default())
     }
 
     /// Takes one fact; true if it made a window ready for the first time.
@@ -57,23 +65,23 @@ impl Windows {
         let Fact::Event(event) = fact else { return None };
         match event {
             Event::ParentReady(slot, _) => {
-                let facts = self.facts.entry(slot.window()).or_default();
+                let facts = self.entry(*slot)?;
                 if facts.ready_ns.is_none() {
                     facts.ready_ns = Some(cx.at_ns);
                     return Some(slot.window());
                 }
             }
             Event::TimersSet(slot, growth) => {
-                let facts = self.facts.entry(slot.window()).or_default();
+                let facts = self.entry(*slot)?;
                 facts.timers_ns.get_or_insert(cx.at_ns);
                 facts.growth = facts.growth.max(*growth);
             }
             Event::ProductionStarted { slot, .. } => {
-                let facts = self.facts.entry(slot.window()).or_default();
+                let facts = self.entry(*slot)?;
                 facts.begun_ns.get_or_insert(cx.at_ns);
             }
             Event::SliceSigned { slot, slice, .. } => {
-                let facts = self.facts.entry(slot.window()).or_default();
+                let facts = self.entry(*slot)?;
                 let count = facts.slices.entry(*slot).or_default();
                 *count = (*count).max(slice + 1);
             }
@@ -129,6 +137,7 @@ impl Windows {
 
     /// Forgets windows below that of `slot`.
     pub fn forget(&mut self, slot: Slot) {
+        self.floor = self.floor.max(slot.window());
         self.facts = self.facts.split_off(&slot.window());
     }
 

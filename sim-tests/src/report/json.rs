@@ -55,6 +55,9 @@ pub struct RunReport {
     pub transactions: Transactions,
     /// Situations reached.
     pub probes: BTreeMap<String, u64>,
+    /// The same for what the plan says should happen sometimes, 0 if it did not in this run. The
+    /// goals are judged over the seeds of a sweep.
+    pub goals: BTreeMap<String, u64>,
     /// Rules of the protocol that no node took.
     pub rules_missed: Vec<String>,
 }
