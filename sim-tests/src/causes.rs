@@ -141,16 +141,39 @@ fn end_of(report: &RunReport) -> Nanos {
     first.unwrap_or(Nanos::from_millis(report.virtual_ms))
 }
 
-/// The neighbours between which the share of failing futures rises most; the earliest of equals.
+/// The neighbours between which the share of failing futures rises most, for good; the earliest of
+/// equals. A handful of futures scatter, and the difference of two neighbours is mostly scatter: so
+/// the rise is taken from the rising curve that fits the points best.
 fn largest_jump(points: &[Point]) -> Option<(Nanos, Nanos)> {
+    let curve = rising(points);
     let mut best: Option<(f64, (Nanos, Nanos))> = None;
-    for pair in points.windows(2) {
-        let rise = pair[1].share() - pair[0].share();
+    for (pair, shares) in points.windows(2).zip(curve.windows(2)) {
+        let rise = shares[1] - shares[0];
         if rise > best.map_or(0.0, |(known, _)| known) {
             best = Some((rise, (pair[0].at, pair[1].at)));
         }
     }
     best.map(|(_, jump)| jump)
+}
+
+/// The best fit to the shares that never falls: neighbours that fall share their mean.
+fn rising(points: &[Point]) -> Vec<f64> {
+    // (failed, futures, points) of each level.
+    let mut levels: Vec<(u64, u64, usize)> = Vec::new();
+    for point in points {
+        let mut level = (point.failed, point.futures, 1);
+        while let Some(last) = levels.last().copied()
+            && u128::from(last.0) * u128::from(level.1) >= u128::from(level.0) * u128::from(last.1)
+        {
+            levels.pop();
+            level = (last.0 + level.0, last.1 + level.1, last.2 + level.2);
+        }
+        levels.push(level);
+    }
+    let flat = |(failed, futures, n): (u64, u64, usize)| {
+        std::iter::repeat_n(failed as f64 / futures.max(1) as f64, n)
+    };
+    levels.into_iter().flat_map(flat).collect()
 }
 
 impl Inquiry {
@@ -267,6 +290,10 @@ mod tests {
     fn the_largest_jump_is_a_rise() {
         let points = [point(0, 3), point(1, 0), point(2, 1), point(3, 3), point(4, 4)];
         assert_eq!(largest_jump(&points), Some((Nanos::from_secs(2), Nanos::from_secs(3))));
+        assert_eq!(rising(&points)[..3], [1.0 / 3.0; 3], "what falls is pooled");
+        let scattered = [point(0, 1), point(1, 4), point(2, 0), point(3, 1), point(4, 4)];
+        let expected = Some((Nanos::from_secs(3), Nanos::from_secs(4)));
+        assert_eq!(largest_jump(&scattered), expected, "the rise to the second was not for good");
         assert_eq!(largest_jump(&[point(0, 4), point(1, 4)]), None);
         assert_eq!(largest_jump(&[]), None);
     }

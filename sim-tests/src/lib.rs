@@ -10,6 +10,10 @@
 //! | `workload` | what clients do | yes |
 //! | `cluster` | builds and drives nodes in the world | yes |
 //! | [`report`] | verdicts, tables, JSON, seed files | yes |
+//! | `wrong` | bugs that can be planted, by name | yes |
+//! | `worker` `pool` | one run in a process of its own, and many of them at once | no |
+//! | `sweep` `corpus` | plans times seeds; the kept failures | no |
+//! | `shrink` `diff` `causes` | from a failure to its cause | a few words |
 
 #[cfg(feature = "sim")]
 pub mod causes;

@@ -199,7 +199,7 @@ impl Recorder {
         }
         self.history.take(self.now_ns, node, fact);
         let cx = Context { at_ns: self.now_ns, scene: &self.scene, history: &self.history };
-        for oracle in &mut self.oracles {
+        for oracle in self.oracles.iter_mut().filter(|oracle| oracle.sees(&fact)) {
             oracle.observe(&cx, node, fact, &mut self.findings);
         }
         self.measure.observe(&cx, node, fact);

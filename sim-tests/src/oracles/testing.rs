@@ -189,7 +189,7 @@ impl World {
         let node = NodeId(node);
         self.history.take(self.at_ns, node, fact);
         let cx = Context { at_ns: self.at_ns, scene: &self.scene, history: &self.history };
-        for oracle in &mut self.oracles {
+        for oracle in self.oracles.iter_mut().filter(|oracle| oracle.sees(&fact)) {
             oracle.observe(&cx, node, fact, &mut self.findings);
         }
         self.violations.extend(self.findings.take());
