@@ -4,17 +4,20 @@
 //! |---|---|---|
 //! | [`plan`] | worlds as TOML, expanded under a seed, with what they promise | a little |
 //! | `world` | time, network, disks, clocks; one queue of events | no |
-//! | [`trace`] | the fingerprint of a run | no |
+//! | [`trace`] | the fingerprint of a run; what people look at afterwards | only the latter |
 //! | [`oracles`] | what must hold | yes |
 //! | [`measure`] | how slots, recoveries and transactions went | yes |
 //! | `workload` | what clients do | yes |
 //! | `cluster` | builds and drives nodes in the world | yes |
-//! | [`report`] | verdicts, tables, JSON, seed files | yes |
+//! | `byzantine` | identities that lie | yes |
+//! | [`report`] | verdicts, tables, JSON, seed files, pages | yes |
 //! | `wrong` | bugs that can be planted, by name | yes |
 //! | `worker` `pool` | one run in a process of its own, and many of them at once | no |
 //! | `sweep` `corpus` | plans times seeds; the kept failures | no |
 //! | `shrink` `diff` `causes` | from a failure to its cause | a few words |
 
+#[cfg(feature = "sim")]
+pub mod byzantine;
 #[cfg(feature = "sim")]
 pub mod causes;
 #[cfg(feature = "sim")]

@@ -2,7 +2,7 @@
 
 use anyhow::Context;
 use clap::{CommandFactory, Parser, Subcommand};
-use sim_tests::cluster::Options;
+use sim_tests::cluster::{Options, Outcome};
 use sim_tests::diff::Side;
 use sim_tests::plan::{Concrete, Plan};
 use sim_tests::pool::Stop;
@@ -10,6 +10,7 @@ use sim_tests::report::seedfile::{Expectation, SeedFile};
 use sim_tests::report::verdict::{USAGE, Verdict};
 use sim_tests::report::{self, json::RunReport, table};
 use sim_tests::runner::{self, Job};
+use sim_tests::trace::Format;
 use sim_tests::worker::{Task, Workers};
 use sim_tests::{causes, corpus, diff, shrink, sweep, worker, wrong};
 use std::path::{Path, PathBuf};
@@ -49,9 +50,8 @@ enum Command {
         /// Runs it a second time in another process and compares the fingerprints.
         #[arg(long)]
         check_determinism: bool,
-        /// Writes one line of text for everything that nodes observe and say.
-        #[arg(long, value_name = "FILE")]
-        trace: Option<PathBuf>,
+        #[command(flatten)]
+        pictures: Pictures,
         /// Writes the machine-readable result; `-` is standard output, which then carries nothing
         /// else.
         #[arg(long, value_name = "FILE|-")]
@@ -72,6 +72,9 @@ enum Command {
         /// Where the joined files go.
         #[arg(long, value_name = "DIR", default_value = "merged")]
         out: PathBuf,
+        /// Writes a page about all runs, to be looked at in a browser.
+        #[arg(long, value_name = "FILE.html")]
+        report: Option<PathBuf>,
         /// As in `sweep`.
         #[arg(long, value_name = "FILE|-")]
         json: Option<PathBuf>,
@@ -107,6 +110,8 @@ enum Command {
         /// With `--all`: runs at one time.
         #[arg(long, requires = "all")]
         jobs: Option<usize>,
+        #[command(flatten)]
+        pictures: Pictures,
         /// As in `run`.
         #[arg(long, value_name = "FILE|-")]
         json: Option<PathBuf>,
@@ -128,14 +133,64 @@ enum Command {
     },
 }
 
+/// What to keep of a run to look at.
+#[derive(clap::Args)]
+struct Pictures {
+    /// Writes what happened. FILE.json opens in Perfetto, FILE.brief is short enough to read, any
+    /// other name gets one line of text for everything that nodes observe and say.
+    #[arg(long, value_name = "FILE")]
+    trace: Option<PathBuf>,
+    /// Draws the run as one HTML file that needs no network. Example: --report run.html
+    #[arg(long, value_name = "FILE.html")]
+    report: Option<PathBuf>,
+}
+
+impl Pictures {
+    /// The files can be written: known before the run, not after it.
+    fn check(&self) -> anyhow::Result<()> {
+        for path in self.trace.iter().chain(&self.report) {
+            write(path, "")?;
+        }
+        Ok(())
+    }
+
+    /// The text trace is written while the run happens; what is made afterwards needs a record.
+    fn options(&self) -> Options {
+        let trace = self.trace.clone().filter(|path| Format::of(path) == Format::Text);
+        let record = self.report.is_some() || self.trace.is_some() && trace.is_none();
+        Options { trace, record, ..Options::default() }
+    }
+
+    fn draw(&self, report: &RunReport, outcome: &Outcome, replay: &str) -> anyhow::Result<()> {
+        if let Some(path) = &self.report
+            && let Some(page) = runner::page(report, outcome, replay)
+        {
+            write(path, &page)?;
+        }
+        if let Some(path) = &self.trace
+            && let Some(text) = runner::trace(Format::of(path), outcome)
+        {
+            write(path, &text)?;
+        }
+        Ok(())
+    }
+}
+
+fn write(path: &Path, text: &str) -> anyhow::Result<()> {
+    std::fs::write(path, text).with_context(|| format!("{} cannot be written", path.display()))
+}
+
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let code = match arguments.command {
-        Command::Run { plan, seed, sets, wrong, check_determinism, trace, json } => {
-            run(&plan, seed, &sets, wrong.as_deref(), check_determinism, trace, json.as_deref())
+        Command::Run { plan, seed, sets, wrong, check_determinism, pictures, json } => {
+            let wrong = wrong.as_deref();
+            run(&plan, seed, &sets, wrong, check_determinism, &pictures, json.as_deref())
         }
         Command::Sweep(arguments) => sweep::run(arguments),
-        Command::Merge { folders, out, json } => sweep::merge(&folders, &out, json.as_deref()),
+        Command::Merge { folders, out, report, json } => {
+            sweep::merge(&folders, &out, report.as_deref(), json.as_deref())
+        }
         Command::Shrink(arguments) => shrink::run(&arguments),
         Command::Diff(arguments) => diff::run(&arguments),
         Command::Causes(arguments) => causes::run(&arguments),
@@ -145,12 +200,13 @@ fn main() -> ExitCode {
             clap_complete::generate(shell, &mut command, "sim", &mut std::io::stdout());
             Ok(0)
         }
-        Command::Replay { seed_file, all: true, jobs, json } => {
+        Command::Replay { seed_file, all: true, jobs, json, .. } => {
             let folder = seed_file.unwrap_or_else(|| "seeds".into());
             corpus::run(&folder, jobs, json.as_deref())
         }
-        Command::Replay { seed_file, json, .. } => {
-            replay(&seed_file.expect("clap asks for it"), json.as_deref())
+        Command::Replay { seed_file, pictures, json, .. } => {
+            let seed_file = seed_file.expect("clap asks for it");
+            replay(&seed_file, &pictures, json.as_deref())
         }
         Command::List { json } => {
             let wrong = wrong::ALL.iter().map(|wrong| (wrong.name, wrong.about));
@@ -172,15 +228,16 @@ fn run(
     sets: &[String],
     wrong: Option<&str>,
     check: bool,
-    trace: Option<PathBuf>,
+    pictures: &Pictures,
     json: Option<&Path>,
 ) -> anyhow::Result<u8> {
+    pictures.check()?;
     let plan = Plan::load(path, sets)?.expand(seed)?;
     let mut replay = format!("cargo sim run {} --seed {seed}", path.display());
     for set in sets {
         replay.push_str(&format!(" --set {}", runner::quote(set)));
     }
-    let mut options = Options { trace, ..Options::default() };
+    let mut options = pictures.options();
     if let Some(name) = wrong {
         (wrong::named(name)?.plant)(&plan, seed, &mut options);
         replay.push_str(&format!(" --wrong {name}"));
@@ -190,7 +247,7 @@ fn run(
         eprintln!("{}", runner::headline(&plan, seed));
     }
     let job = Job { plan: &plan, seed, quiet, options };
-    let mut report = job.run();
+    let (mut report, outcome) = job.run_fully();
     if check {
         let task = Task::new(plan.clone(), seed, wrong.map(str::to_owned));
         let side = Side { workers: Workers::own()?, task };
@@ -207,27 +264,30 @@ fn run(
             }
         }
     }
+    pictures.draw(&report, &outcome, &replay)?;
     finish(&report, &plan, wrong, &replay, json)
 }
 
-fn replay(path: &Path, json: Option<&Path>) -> anyhow::Result<u8> {
+fn replay(path: &Path, pictures: &Pictures, json: Option<&Path>) -> anyhow::Result<u8> {
+    pictures.check()?;
     let file = SeedFile::load(path)?;
     let replay = format!("cargo sim replay {}", path.display());
     let quiet = json.is_some_and(|json| json == Path::new("-"));
     if !quiet {
         eprintln!("{}\n{}", file.story.trim(), runner::headline(&file.plan, file.seed.0));
     }
-    let mut options = Options::default();
+    let mut options = pictures.options();
     if let Some(name) = &file.wrong {
         (wrong::named(name)?.plant)(&file.plan, file.seed.0, &mut options);
     }
     let job = Job { plan: &file.plan, seed: file.seed.0, quiet, options };
-    let mut report = job.run();
+    let (mut report, outcome) = job.run_fully();
     if report.commit == file.found.commit && report.fingerprint != file.found.fingerprint {
         report.verdict = Verdict::Nondeterminism;
         let missed = format!("at this commit the fingerprint was {}", file.found.fingerprint);
         report.expectations_missed.push(missed);
     }
+    pictures.draw(&report, &outcome, &replay)?;
     print_report(&report, &replay, json)?;
     let fails = report.verdict != Verdict::Pass;
     if !quiet {

@@ -31,6 +31,7 @@
 //!
 //! This room knows no simulator and no node: only the words of the protocol's model.
 
+mod behaviour;
 mod budget;
 mod concrete;
 mod draw;
@@ -45,6 +46,7 @@ mod source;
 mod swarm;
 mod units;
 
+pub use behaviour::{BEHAVIOURS, Behaviour, Behaviours};
 pub use budget::{Budget, Phase, Reason, Recovery, SLACK_LIMIT};
 pub use concrete::{Concrete, Edge, Node};
 pub use error::{Excerpt, PlanError};

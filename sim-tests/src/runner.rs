@@ -3,11 +3,13 @@
 use crate::cluster::{self, Options, Outcome};
 use crate::measure::Measure;
 use crate::oracles::Violation;
-use crate::plan::{Concrete, RecoveryGate, percent};
+use crate::plan::{Concrete, RecoveryGate, Safety, percent};
 use crate::pool;
+use crate::report::html;
 use crate::report::json::{self, Distribution, RunReport, Slots};
 use crate::report::seedfile::{Expectation, Expected, Found, SEED_FORMAT, Seed, SeedFile};
 use crate::report::verdict::Verdict;
+use crate::trace::{Format, brief, chrome};
 use alpenglow_node::protocol::rules;
 use indicatif::{ProgressBar, ProgressStyle};
 use nix::sys::resource::{UsageWho, getrusage};
@@ -69,12 +71,19 @@ impl Job<'_> {
         (report, outcome)
     }
 
-    fn report(&self, outcome: &Outcome, wall_ms: u64, cpu_ms: u64) -> RunReport {
+    /// What to tell of a run that was made.
+    pub fn report(&self, outcome: &Outcome, wall_ms: u64, cpu_ms: u64) -> RunReport {
         let recorder = outcome.recorder();
         let measure = &recorder.measure;
         let mut violations: Vec<Violation> = recorder.violations.clone();
         violations.sort_by_key(|violation| violation.at_ns);
-        let probes = probes(measure);
+        let mut probes = probes(measure);
+        if self.plan.expect.safety == Safety::MayBreak {
+            let broken = Violation::forgive(&mut violations);
+            if broken > 0 {
+                probes.insert("safety-broken".into(), broken);
+            }
+        }
         let goal = |name: &String| (name.clone(), probes.get(name).copied().unwrap_or(0));
         let goals = self.plan.expect.sometimes.iter().map(goal).collect();
         let missed = expectations_missed(self.plan, measure, outcome.virtual_ns);
@@ -211,6 +220,24 @@ pub fn expectations_missed(plan: &Concrete, measure: &Measure, virtual_ns: u64) 
         }
     }
     missed
+}
+
+/// The page of a run, if it was recorded.
+pub fn page(report: &RunReport, outcome: &Outcome, replay: &str) -> Option<String> {
+    let recorder = outcome.recorder();
+    let record = recorder.record(outcome.virtual_ns)?;
+    Some(html::run(&html::Picture { report, record, measure: &recorder.measure, replay }))
+}
+
+/// The trace of a run in the format that is made afterwards, if it was recorded.
+pub fn trace(format: Format, outcome: &Outcome) -> Option<String> {
+    let recorder = outcome.recorder();
+    let record = recorder.record(outcome.virtual_ns)?;
+    match format {
+        Format::Text => None, // was written while it happened
+        Format::Brief => Some(brief::render(&record)),
+        Format::Chrome => Some(chrome::render(&record).to_string() + "\n"),
+    }
 }
 
 /// The seed file of a failed run.

@@ -66,6 +66,9 @@ pub struct Arguments {
     /// Without it only seed files of failures are written, to seeds/.
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+    /// Writes a page about all runs, to be looked at in a browser.
+    #[arg(long, value_name = "FILE.html")]
+    pub report: Option<PathBuf>,
     /// Overrides a value of every plan by its path; repeatable. Example: --set cluster.crypto=null
     #[arg(long = "set", value_name = "PATH=VALUE")]
     pub sets: Vec<String>,
@@ -132,6 +135,9 @@ pub fn run(arguments: Arguments) -> anyhow::Result<u8> {
         None => PathBuf::from("seeds"),
     };
     files::write_seeds(&seeds, &made, &summary)?;
+    if let Some(path) = &sweep.arguments.report {
+        files::write_page(path, &made)?;
+    }
     let cost = Cost::now(&made, jobs, started.elapsed().as_secs_f64());
     summary.print(sweep.arguments.json.as_deref())?;
     if !quiet {

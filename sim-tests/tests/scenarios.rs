@@ -1,6 +1,7 @@
 //! Worlds that no shipped plan shows, each in a few lines.
 #![cfg(feature = "sim")]
 
+use sim_tests::plan::{Concrete, Share};
 use sim_tests::scenario::Scenario;
 use sim_tests::testing::in_child;
 
@@ -80,6 +81,49 @@ fn a_blink_of_everybody() {
 fn slow_processors() {
     in_child("slow_processors", || {
         calm("").set("cpu.verify=500us").run().passes();
+    });
+}
+
+/// An oracle that judges nothing would find nothing either.
+#[test]
+fn the_oracles_have_work() {
+    in_child("the_oracles_have_work", || {
+        let run = Scenario::plan("even-split").seed(7).set("cluster.crypto=null").run();
+        run.passes();
+        let ids = ["O28", "O29", "O34", "O37", "O38", "O40", "O43", "O44", "O48", "O50"];
+        let idle = |id: &&str| run.probe(&format!("judged-{id}")) == 0;
+        assert_eq!(ids.into_iter().filter(idle).collect::<Vec<_>>(), [""; 0]);
+    });
+}
+
+/// The distances of the public cluster, without any variation and without queues.
+fn to_the_nanosecond(plan: &mut Concrete) {
+    plan.map.p90 = plan.map.p50.clone();
+    plan.network.jitter = Share::NONE;
+    plan.network.bandwidth = None;
+}
+
+/// O46: where delays are constant, every finalization is where the formula puts it, fast or slow.
+#[test]
+fn finality_is_a_formula() {
+    in_child("finality_is_a_formula", || {
+        let run = calm("").seed(5).change(to_the_nanosecond).run();
+        run.passes();
+        assert!(run.probe("judged-O46") > 1_000, "{}", run.probe("judged-O46"));
+        assert!(run.probe("fast-finalization") > 0 && run.probe("slow-finalization") > 0);
+    });
+}
+
+/// The same with 60 % alive, where only two rounds finalize, and with disks that take their time.
+#[test]
+fn finality_is_a_formula_in_two_rounds() {
+    in_child("finality_is_a_formula_in_two_rounds", || {
+        let scenario = Scenario::plan("forty-percent-crashed").seed(6).set("cluster.crypto=null");
+        let scenario = scenario.set("disk.sync=2ms").set("disk.sync_jitter=50%");
+        let run = scenario.change(to_the_nanosecond).run();
+        run.passes();
+        assert!(run.probe("judged-O46") > 300, "{}", run.probe("judged-O46"));
+        assert_eq!(run.probe("fast-finalization"), 0);
     });
 }
 

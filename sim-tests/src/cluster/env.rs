@@ -89,6 +89,11 @@ impl Env for SimEnv {
     }
 
     fn commit(&mut self, records: Vec<Record>) {
+        for record in &records {
+            if let Record::Block(block) = record {
+                self.record(|recorder| recorder.wrote(self.node, block));
+            }
+        }
         match self.store.commit(&records) {
             Ok(()) => {
                 self.tickets += 1;

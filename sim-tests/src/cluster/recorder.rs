@@ -7,16 +7,20 @@ use super::datagram::{Packet, digest};
 use crate::measure::Measure;
 use crate::oracles::history::History;
 use crate::oracles::{Context, Fact, Findings, Oracle, Scene, Violation};
+use crate::trace::Record;
 use crate::trace::fingerprint::Fingerprint;
+use crate::trace::log::Log;
 use crate::trace::text::{self, Line};
 use crate::world::observe::{Cause, Fingerprinter, NodeEvent, Observer};
 use alpenglow_node::host::net::Refused;
 use alpenglow_node::host::store::StoreError;
-use alpenglow_node::protocol::block::TransactionId;
+use alpenglow_node::protocol::block::{Block, Commitment, TransactionId};
 use alpenglow_node::protocol::event::Event;
+use alpenglow_node::protocol::params::TOTAL_SHREDS;
 use alpenglow_node::protocol::types::{BlockId, NodeId};
 use alpenglow_node::protocol::vote::Vote;
 use alpenglow_node::protocol::wire::Message;
+use borsh::BorshDeserialize;
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -26,6 +30,9 @@ use std::sync::{Arc, Mutex};
 /// Kinds of fingerprint events above those of the world.
 const KIND_EVENT: u64 = 64;
 const KIND_REFUSED: u64 = 65;
+
+/// The tag of a shred on the wire, after the version.
+const SHRED: u8 = 2;
 
 /// Events of a checkpoint.
 const CHECKPOINT_EVERY: u64 = 4_096;
@@ -53,8 +60,12 @@ pub struct Recorder {
     /// The fingerprint of what was decided and when: votes, finalizations, deliveries. Equal for
     /// runs that differ in signatures only.
     pub decisions: Fingerprint,
+    /// What nodes observed, if somebody wants to look at it afterwards.
+    pub log: Option<Log>,
     print: Fingerprinter<Packet>,
     oracles: Vec<Box<dyn Oracle + Send>>,
+    /// Which of them watch shreds.
+    shred_watchers: Vec<usize>,
     findings: Findings,
     now_ns: u64,
     /// The last body that was tapped, decoded: a broadcast is one body for many receivers.
@@ -75,7 +86,9 @@ impl Recorder {
             violations: Vec::new(),
             refused: BTreeMap::new(),
             decisions: print.clone(),
+            log: None,
             print: Fingerprinter::new(print, digest),
+            shred_watchers: (0..oracles.len()).filter(|i| oracles[*i].watches_shreds()).collect(),
             oracles,
             findings: Findings::default(),
             now_ns: 0,
@@ -116,6 +129,12 @@ impl Recorder {
         &self.print.fingerprint
     }
 
+    /// The run as recorded so far, if it is recorded.
+    pub fn record(&self, end_ns: u64) -> Option<Record<'_>> {
+        let (scene, violations) = (&self.scene, self.violations.as_slice());
+        self.log.as_ref().map(|log| Record { log, scene, violations, end_ns })
+    }
+
     /// World time of the last event.
     pub fn now_ns(&self) -> u64 {
         self.now_ns
@@ -132,6 +151,12 @@ impl Recorder {
             self.decisions.event_bytes(self.now_ns, node.index(), KIND_EVENT, &self.scratch);
         }
         self.fact(node, Fact::Event(event));
+    }
+
+    /// A node writes a block to its store.
+    pub fn wrote(&mut self, node: NodeId, block: &Block) {
+        let (slices, parent) = (block.slices(), block.parent());
+        self.fact(node, Fact::Wrote { block: block.id(), parent, slices });
     }
 
     /// What the disk of a crashed node holds.
@@ -176,10 +201,15 @@ impl Recorder {
     }
 
     fn collect(&mut self) {
-        self.violations.extend(self.findings.take());
+        let found = self.findings.take();
+        if let Some(log) = self.log.as_mut().filter(|_| !found.is_empty()) {
+            log.violated();
+        }
+        self.violations.extend(found);
         for (recovery, bound_ns) in self.findings.take_bounds() {
             self.measure.recoveries[recovery].bound_ns = bound_ns;
         }
+        self.findings.take_probes().for_each(|name| self.measure.probe(name));
     }
 
     /// Until when the run must go on for every oracle to decide.
@@ -194,6 +224,9 @@ impl Recorder {
                 self.trace = None; // a full disk of the harness must not end the run
             }
         }
+        if let Some(log) = &mut self.log {
+            log.take(self.now_ns, node, &fact);
+        }
         if !self.scene.correct[node.index()] {
             return;
         }
@@ -203,6 +236,20 @@ impl Recorder {
             oracle.observe(&cx, node, fact, &mut self.findings);
         }
         self.measure.observe(&cx, node, fact);
+        self.collect();
+    }
+
+    /// Tells the oracles that watch shreds of one, which is not decoded as a whole.
+    fn shred(&mut self, node: NodeId, to: NodeId, body: &[u8]) {
+        if self.shred_watchers.is_empty() || !self.scene.correct[node.index()] {
+            return;
+        }
+        let Some((commitment, signature, index)) = shred_head(body) else { return };
+        let fact = Fact::Shred { to, commitment, signature, index };
+        let cx = Context { at_ns: self.now_ns, scene: &self.scene, history: &self.history };
+        for watcher in &self.shred_watchers {
+            self.oracles[*watcher].observe(&cx, node, fact, &mut self.findings);
+        }
         self.collect();
     }
 
@@ -234,11 +281,22 @@ fn content(packet: &Packet, label: u64) -> String {
     format!("{message} (label {label:016x}, tag {:016x})", digest(packet))
 }
 
+/// Slice, signature and number of an encoded shred.
+fn shred_head(body: &[u8]) -> Option<(Commitment, &[u8; 64], u8)> {
+    let (mut head, rest) = body.get(2..)?.split_at_checked(42)?;
+    let (signature, rest) = rest.split_first_chunk()?;
+    let index = *rest.first().filter(|index| usize::from(**index) < TOTAL_SHREDS)?;
+    Some((Commitment::deserialize(&mut head).ok()?, signature, index))
+}
+
 impl Observer<Packet> for Recorder {
     fn sent(&mut self, at_ns: u64, from: usize, to: usize, _label: u64, packet: &Packet) {
         self.now_ns = at_ns;
-        if let Some(message) = self.tap(&packet.0.body) {
-            self.fact(NodeId(from as u16), Fact::Sent(NodeId(to as u16), &message));
+        let (from, to, body) = (NodeId(from as u16), NodeId(to as u16), &packet.0.body);
+        if body.get(1) == Some(&SHRED) {
+            self.shred(from, to, body);
+        } else if let Some(message) = self.tap(body) {
+            self.fact(from, Fact::Sent(to, &message));
         }
     }
 
@@ -280,5 +338,30 @@ impl Observer<Packet> for Recorder {
             | NodeEvent::Flushed { .. }
             | NodeEvent::Command(_) => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alpenglow_node::crypto::ed25519::Signature;
+    use alpenglow_node::protocol::block::Shred;
+    use alpenglow_node::protocol::bounded::BoundedBytes;
+    use alpenglow_node::protocol::types::{Hash, Slot};
+
+    /// What is read at fixed places is what the whole message says.
+    #[test]
+    fn the_head_of_a_shred() {
+        let shred = Shred {
+            commitment: Commitment { slot: Slot(77), slice: 3, last: true, root: Hash([5; 32]) },
+            signature: Signature([9; 64]),
+            index: 41,
+            piece: BoundedBytes::new(Bytes::from_static(b"piece")).expect("short"),
+            path: [Hash([6; 32]); 6],
+        };
+        let body = Message::Shred(Arc::new(shred.clone())).encode();
+        assert_eq!(body[1], SHRED);
+        assert_eq!(shred_head(&body), Some((shred.commitment, &[9; 64], 41)));
+        assert_eq!(shred_head(&body[..100]), None);
     }
 }

@@ -10,6 +10,8 @@ use alpenglow_node::protocol::types::{NodeId, SLOTS_PER_WINDOW, Slot, Window};
 
 /// Messages of a repair that depend on each other: count, roots, shreds (13.4).
 const REPAIR_ROUND_TRIPS: u64 = 3;
+/// Peers that are asked the same question in parallel.
+const REPAIR_FANOUT: u64 = 3;
 
 /// The figures of one run.
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +28,8 @@ pub struct Bounds {
     standstill: u64,
     poll: u64,
     drift_ppb: u64,
+    /// Identities that may answer falsely, or lead two ways.
+    liars: u64,
 }
 
 impl Bounds {
@@ -43,6 +47,7 @@ impl Bounds {
             standstill: p.standstill_ns,
             poll: p.standstill_poll_ns,
             drift_ppb: scene.plan.nodes.iter().map(drift).max().unwrap_or(0),
+            liars: scene.correct.iter().filter(|correct| !**correct).count() as u64,
         }
     }
 
@@ -74,9 +79,16 @@ impl Bounds {
         self.standstill - (self.drifted(self.standstill) - self.standstill)
     }
 
-    /// R: fetching a block that its voters hold.
+    /// R: fetching a block that its voters hold. Voters that lie are asked in vain, so many at a
+    /// time.
     pub fn repair(&self) -> u64 {
-        2 * self.delta * REPAIR_ROUND_TRIPS
+        2 * self.delta * (REPAIR_ROUND_TRIPS + self.liars.div_ceil(REPAIR_FANOUT))
+    }
+
+    /// R where no message was lost: 0, unless somebody may give different blocks, or none, to
+    /// different nodes.
+    pub fn repair_for_lies(&self) -> u64 {
+        if self.liars == 0 { 0 } else { self.repair() }
     }
 
     /// D_any: the longest that a window with any leader takes (O44).
@@ -151,6 +163,7 @@ mod tests {
             standstill: 10_000 * ms,
             poll: 400 * ms,
             drift_ppb: 0,
+            liars: 0,
         }
     }
 
@@ -162,6 +175,9 @@ mod tests {
         assert_eq!(b.resend(), 10_400_000_000);
         assert_eq!(b.timeout(1), 840_000_000);
         assert_eq!(b.timeout(1_000), 60_000_000_000);
+        assert_eq!((b.repair(), b.repair_for_lies()), (1_500_000_000, 0));
+        let b4 = Bounds { liars: 4, ..b };
+        assert_eq!((b4.repair(), b4.repair_for_lies()), (2_500_000_000, 2_500_000_000));
         assert_eq!(Bounds { drift_ppb: 1_000_000, ..b }.drifted(1_000), 1_001);
     }
 

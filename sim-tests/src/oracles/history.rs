@@ -154,7 +154,7 @@ impl History {
             }
             Fact::Crashed => me.up = false,
             Fact::Paused(paused) => me.paused = paused,
-            Fact::Sent(..) => {}
+            Fact::Sent(..) | Fact::Shred { .. } | Fact::Wrote { .. } => {}
             Fact::Image(votes, ledger) => {
                 for vote in votes.iter().filter(|vote| vote.slot >= self.floor) {
                     if !me.has_cast(*vote) {

@@ -5,11 +5,12 @@
 //! > passed the window
 //!
 //! Claimed for nodes in scope, if they hold at least 60 % of the stake, in windows that became
-//! ready after the heal. R is 0 there, because nothing of such a window was lost.
+//! ready after the heal. R is 0 there, because nothing of such a window was lost, unless identities
+//! lie in this run: then a slot may end only when a block has been fetched.
 
 use super::windows::{Windows, places};
 use super::{Context, Fact, Findings, Oracle, Scene};
-use alpenglow_node::protocol::types::{NodeId, Slot, Window};
+use alpenglow_node::protocol::types::{NodeId, Slot};
 use std::collections::BTreeSet;
 
 /// The oracle.
@@ -25,26 +26,18 @@ impl SlotsResolve {
         SlotsResolve { windows: Windows::new(scene), due: BTreeSet::new() }
     }
 
-    fn deadline(&self, window: Window, place: u64) -> u64 {
-        let b = &self.windows.bounds;
-        let growth = self.windows.facts.get(&window).map_or(0, |facts| facts.growth);
-        let local = b.timeout(growth) + place * b.block;
-        let late = (place - 1) * b.delta.saturating_sub(b.block);
-        self.windows.after_ready(window, 3 * b.delta + b.drifted(local) + late + b.slack)
-    }
-
     fn check(&mut self, cx: &Context<'_>, out: &mut Findings) {
         while let Some((due, slot)) = self.due.first().copied().filter(|(due, _)| *due < cx.at_ns) {
             self.due.remove(&(due, slot));
             let window = slot.window();
             let place = super::bounds::place(slot);
             // A node may have used a longer timeout than was known when this was noted.
-            let deadline = self.deadline(window, place);
+            let deadline = self.windows.resolved_by(window, place);
             if deadline >= cx.at_ns {
                 self.due.insert((deadline, slot));
                 continue;
             }
-            let scope = self.windows.scope(cx.scene, window);
+            let scope = self.windows.scope(cx, window);
             let enough = cx.scene.at_least(cx.scene.stake_of(scope.iter().copied()), 3);
             if !enough || !self.windows.is_owed(window) {
                 continue;
@@ -66,10 +59,7 @@ impl SlotsResolve {
                 out.report(cx, "O42", Some(slot), &left, detail);
             }
         }
-        let lowest = cx.history.correct(cx.scene).filter_map(|(_, me)| me.out.last()).min();
-        if let Some(lowest) = lowest.filter(|tip| tip.slot.0 > 64) {
-            self.windows.forget(Slot(lowest.slot.0 - 64));
-        }
+        self.windows.forget_delivered(cx);
     }
 }
 
@@ -84,7 +74,7 @@ impl Oracle for SlotsResolve {
         }
         if let Some(window) = self.windows.take(cx, node, fact) {
             for (place, slot) in places(window) {
-                self.due.insert((self.deadline(window, place), slot));
+                self.due.insert((self.windows.resolved_by(window, place), slot));
             }
         }
     }

@@ -37,9 +37,9 @@ impl GoodWindows {
 
     fn judge(&mut self, cx: &Context<'_>, slot: Slot, out: &mut Findings) {
         let (scene, window) = (cx.scene, slot.window());
-        let scope = self.windows.scope(scene, window);
+        let scope = self.windows.scope(cx, window);
         let stake = scene.stake_of(scope.iter().copied());
-        if !scene.at_least(stake, 3) || !self.windows.is_good(scene, window, &scope) {
+        if !scene.at_least(stake, 3) || !self.windows.is_good(window, &scope) {
             return;
         }
         self.good += 1;
@@ -73,7 +73,7 @@ impl GoodWindows {
         while let Some((due, slot)) = self.due.first().copied().filter(|(due, _)| *due < cx.at_ns) {
             self.due.remove(&(due, slot));
             let window = slot.window();
-            let scope = self.windows.scope(cx.scene, window);
+            let scope = self.windows.scope(cx, window);
             let fast = cx.scene.at_least(cx.scene.stake_of(scope), 4);
             let deadline = self.deadline(window, super::bounds::place(slot), fast);
             if deadline >= cx.at_ns {
@@ -82,10 +82,7 @@ impl GoodWindows {
                 self.judge(cx, slot, out);
             }
         }
-        let lowest = cx.history.correct(cx.scene).filter_map(|(_, me)| me.out.last()).min();
-        if let Some(lowest) = lowest.filter(|tip| tip.slot.0 > 64) {
-            self.windows.forget(Slot(lowest.slot.0 - 64));
-        }
+        self.windows.forget_delivered(cx);
     }
 }
 
@@ -174,5 +171,18 @@ mod tests {
         let reports: Vec<usize> = ALL.iter().map(|node| silent(*node)).collect();
         assert_eq!(reports.iter().filter(|n| **n == 0).count(), 1, "{reports:?}");
         assert_eq!(reports.iter().sum::<usize>(), 16, "four slots, four innocent leaders");
+    }
+
+    /// Node 4 is cut off for good, in a plan that never heals: the others owe it all among
+    /// themselves.
+    #[test]
+    fn whoever_is_cut_off_owes_nothing() {
+        let run = "[run]\nduration = \"10s\"\n[expect]\nprogress = \"1%\"\n[[fault]]\n\
+                   kind = \"partition\"\nat = \"0s\"\nside = { nodes = [4] }\n";
+        let world = || World::owing("O45", &[1; 5], run).at(1_000).ready(0, 4, block(3, A));
+        assert_eq!(finalized(world(), &ALL[..4]).at(9_000).tick(0).found(), NOTHING);
+        let found = finalized(world(), &ALL[..3]).at(9_000).tick(0).found();
+        assert_eq!(found.len(), 4, "{found:?}");
+        assert!(found[0].contains("is not final at [n3]"), "{found:?}");
     }
 }

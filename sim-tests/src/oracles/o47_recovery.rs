@@ -9,14 +9,17 @@
 //! it and every later window up to the first good one may fail. j counts them from plan and
 //! schedule. A j above 16 with everything healed is itself a failure.
 //!
-//! The same bound, with S = 0, holds from every finalization to the next one while liveness is
-//! promised: a cluster that recovers and then stalls is caught too. And if finality rests in spite
-//! of everything, no heal is needed to see it.
+//! Between heals too every stall is explained by a named reason of the budget or is a failure. While
+//! liveness is promised, the same bound holds from every finalization to the next one, with S = 0
+//! after the heal: a cluster that recovers and then stalls is caught. Before the heal, or in a plan
+//! without one, it holds within each phase of the plan from its start, for the nodes that the plan
+//! leaves in touch, with S if the phases before could lose messages. Only if none of the next 16
+//! windows has its leader and enough relays in touch, that explains a stall before the heal.
 
-use super::bounds::{Bounds, Uptime};
+use super::bounds::Bounds;
 use super::windows::Windows;
 use super::{Context, Fact, Findings, Oracle, Scene};
-use crate::plan::Recovery;
+use crate::plan::{Nanos, Recovery};
 use alpenglow_node::protocol::event::Event;
 use alpenglow_node::protocol::types::{NodeId, Slot, Window};
 
@@ -47,9 +50,21 @@ pub struct RecoveryBound {
     highest: Slot,
     highest_ns: u64,
     highest_ready: Window,
-    /// From here on progress is owed without a pause; `None` before.
-    steady_ns: Option<u64>,
+    /// Where progress is owed without a pause at present.
+    steady: Option<Steady>,
     stalled: bool,
+    /// Stretches of time in which liveness is promised; empty if the plan expects none.
+    promised: Vec<(u64, Option<u64>)>,
+}
+
+/// A stretch of time in which one finalization has to follow another.
+#[derive(Clone, Copy, Debug)]
+struct Steady {
+    since_ns: u64,
+    /// Messages of the time before may be lost.
+    lost: bool,
+    /// W*.
+    base: Window,
 }
 
 impl RecoveryBound {
@@ -63,6 +78,8 @@ impl RecoveryBound {
             over: false,
             bound_ns: None,
         };
+        let promised = scene.budget.promised().into_iter();
+        let promised = promised.map(|(from, to)| (from.0, to.map(|to| to.0)));
         RecoveryBound {
             bounds: Bounds::of(scene),
             windows: Windows::new(scene),
@@ -70,13 +87,10 @@ impl RecoveryBound {
             highest: Slot(0),
             highest_ns: 0,
             highest_ready: Window(0),
-            steady_ns: None,
+            steady: None,
             stalled: false,
+            promised: if scene.plan.expect.liveness { promised.collect() } else { Vec::new() },
         }
-    }
-
-    fn uptime(&self) -> &Uptime {
-        &self.windows.uptime
     }
 
     /// The bound after `heal_ns`, if W* is `base` (known only from G1 on).
@@ -89,19 +103,19 @@ impl RecoveryBound {
         stall: Stall,
     ) -> Option<u64> {
         let b = &self.bounds;
-        let scope: Vec<NodeId> = self.uptime().since(heal_ns.max(1)).collect();
-        let scope: Vec<NodeId> =
-            scope.into_iter().filter(|node| cx.scene.correct[node.index()]).collect();
+        let scope = self.windows.healthy(cx, heal_ns.max(1));
+        let schedule = &self.windows.schedule;
         let j = (1..=MOST_WINDOWS).find(|j| {
             let window = Window(base.0 + j);
-            scope.contains(&cx.scene.committee.leader(window))
-                && window.slots().all(|slot| self.windows.rotor_succeeds(cx.scene, slot, 2, &scope))
+            scope.contains(&schedule.leader(window))
+                && window.slots().all(|slot| schedule.rotor_succeeds(slot, 2, &scope))
         })?;
         let resend = if lost { b.resend() } else { 0 };
         let windows: u64 = (0..j)
             .map(|i| {
                 let growth = stall.growth(base.0 + i);
-                b.any_window(growth, if i == 0 && lost { b.repair() } else { 0 })
+                let repair = if i == 0 && lost { b.repair() } else { b.repair_for_lies() };
+                b.any_window(growth, repair)
             })
             .sum();
         let fast = cx.scene.at_least(cx.scene.stake_of(scope), 4);
@@ -156,27 +170,51 @@ impl RecoveryBound {
         }
     }
 
-    /// While liveness is promised without a pause, one finalization follows another.
-    fn check_steady(&mut self, cx: &Context<'_>, out: &mut Findings) {
-        let Some(armed) = self.windows.armed_ns else { return };
-        let recovering = self.watches.iter().any(|w| w.begun && !w.over);
-        if cx.at_ns < armed || recovering || self.stalled {
-            self.steady_ns = None;
-            return;
+    /// Where progress is owed now, with the moment from which to count. Cleared where the budget
+    /// names a reason, or a heal with a bound of its own is watched.
+    fn steady(&self, cx: &Context<'_>) -> Option<Steady> {
+        let now = cx.at_ns;
+        let recovering = |w: &Watch| w.begun && !w.over && w.recovery.unbounded.is_none();
+        let within = |(from, to): &(u64, Option<u64>)| *from <= now && to.is_none_or(|to| now < to);
+        let promised = self.promised.iter().find(|stretch| within(stretch))?;
+        if self.stalled || self.watches.iter().any(recovering) {
+            return None;
         }
-        let since = (*self.steady_ns.get_or_insert(cx.at_ns)).max(self.highest_ns);
+        let healed = cx.scene.plan.run.heal_at.is_some_and(|at| at.0 <= now);
+        let phase = cx.scene.budget.at(Nanos(now)).start;
+        let start = if healed { promised.0 } else { phase.0 };
+        // What begins with the phase takes part of what was under way with it.
+        let begun = Nanos(phase.0 + 1);
+        let lost = !healed && cx.scene.budget.messages_lost(&cx.scene.plan, begun);
+        let known = self.steady.map_or(if healed { now } else { 0 }, |steady| steady.since_ns);
+        let since_ns = start.max(known).max(self.highest_ns);
+        let fixed = |steady: &Steady| steady.since_ns == since_ns && now > self.shared(steady);
+        let base = if lost { self.highest_ready } else { self.highest.window() };
+        let base = self.steady.filter(fixed).map_or(base, |steady| steady.base);
+        Some(Steady { since_ns, lost, base })
+    }
+
+    /// W* can only grow until then.
+    fn shared(&self, steady: &Steady) -> u64 {
+        let resend = if steady.lost { self.bounds.resend() } else { 0 };
+        steady.since_ns + resend + self.bounds.delta
+    }
+
+    fn check_steady(&mut self, cx: &Context<'_>, out: &mut Findings) {
+        self.steady = self.steady(cx);
+        let Some(Steady { since_ns: since, lost, base }) = self.steady else { return };
         // Cheap first: nothing can be owed before one window.
         if cx.at_ns - since < self.bounds.any_window(0, 0) {
             return;
         }
-        let scope: Vec<NodeId> = self.uptime().since(since.max(1)).collect();
+        let scope = self.windows.healthy(cx, since.max(1));
         if !cx.scene.at_least(cx.scene.stake_of(scope), 3) {
             return;
         }
-        let stall = Stall::new(&self.bounds, self.highest, self.highest_ns, cx.at_ns, false);
-        let base = self.highest.window();
-        let bound = self.bound(cx, since, false, base, stall);
-        if bound.is_none_or(|bound| cx.at_ns > since + bound) {
+        let stall = Stall::new(&self.bounds, self.highest, self.highest_ns, cx.at_ns, lost);
+        let bound = self.bound(cx, since, lost, base, stall);
+        let healed = self.windows.armed_ns.is_some_and(|armed| armed <= since);
+        if bound.map_or(healed, |bound| cx.at_ns > since + bound) {
             self.stalled = true;
             let detail = format!(
                 "nothing above slot {} is finalized for {:.3} s, and nothing explains it",
@@ -315,5 +353,65 @@ mod tests {
                    permanent = true\n";
         let dark = World::owing("O47", &[1; 5], run).at(100).crash(0).crash(1).crash(2);
         assert_eq!(dark.at(60_000).tick(3).found(), NOTHING);
+    }
+
+    /// Nothing is finalized from 1 s on. The first second in which that is reported.
+    fn reported(run: &str) -> Option<u64> {
+        let world = || World::owing("O47", &[1; 5], run).at(1_000).finalized(0, block(2, A), Slow);
+        let silent = |at: &u64| !world().tick(1).at(at * 1_000).tick(0).found().is_empty();
+        (2..80).find(silent)
+    }
+
+    fn for_ever(more: &str) -> String {
+        format!("[run]\nduration = \"90s\"\n[expect]\nprogress = \"1%\"\n{more}")
+    }
+
+    fn cut_from_5(nodes: &str, more: &str) -> String {
+        let fault = "[[fault]]\nkind = \"partition\"\nat = \"5s\"\n";
+        for_ever(&format!("{fault}side = {{ nodes = {nodes} }}\n{more}"))
+    }
+
+    /// A plan without a heal promises what its faults leave; its stalls have a named reason or none.
+    #[test]
+    fn without_a_heal() {
+        let calm = reported(&for_ever("")).expect("nothing explains it");
+        assert!((5..15).contains(&calm), "{calm}");
+        let minority = reported(&cut_from_5("[0]", "")).expect("80 % are in touch");
+        assert!(
+            (20..35).contains(&minority),
+            "counted from the cut, with a standstill: {minority}"
+        );
+        let second = "[[fault]]\nkind = \"partition\"\nat = \"5s\"\nfor = \"80s\"\n\
+                      side = { nodes = [2] }\n";
+        let shattered = cut_from_5("[0, 1]", &format!("for = \"80s\"\n{second}"));
+        assert_eq!(reported(&shattered), None, "40 % are in touch");
+        assert_eq!(reported(&for_ever("[network]\nloss = \"0.1%\"\n")), None, "it may be lost");
+        assert_eq!(reported(&for_ever("[network]\nmtu = \"1000B\"\n")), None, "shreds are lost");
+    }
+
+    /// Before the heal too; the heal itself has a bound of its own.
+    #[test]
+    fn before_the_heal() {
+        let run = |nodes: &str| {
+            let fault = "[[fault]]\nkind = \"partition\"\nat = \"5s\"\n";
+            format!(
+                "[run]\nduration = \"90s\"\nheal_at = \"60s\"\n{fault}side = {{ nodes = {nodes} }}\n"
+            )
+        };
+        let minority = reported(&run("[0]")).expect("80 % are in touch");
+        assert!((20..35).contains(&minority), "{minority}");
+        let few =
+            run("[0, 1, 2]").replace("partition", "pause").replace("side = { nodes =", "nodes =");
+        let paused = reported(&few.replace("] }", "]")).expect("only the pause explains it");
+        assert!(paused > 60, "{paused}");
+    }
+
+    /// A fault that ends before the heal, without a bound of its own, does not switch this off.
+    #[test]
+    fn an_unbounded_recovery_is_no_excuse() {
+        let jump = "[[fault]]\nkind = \"duplication\"\nat = \"0s\"\nnodes = [0]\nshare = \"1%\"\n\
+                    [[fault]]\nkind = \"crash\"\nat = \"2s\"\nfor = \"1s\"\nnodes = [4]\n";
+        let found = reported(&for_ever(jump)).expect("nothing explains it");
+        assert!((15..35).contains(&found), "{found}");
     }
 }

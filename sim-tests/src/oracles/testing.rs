@@ -9,6 +9,7 @@ use super::{Context, Fact, Findings, Oracle, Scene, Violation, all, safety};
 use crate::plan::{Budget, Plan};
 use alpenglow_node::crypto::Scheme;
 use alpenglow_node::host::keys::Keys;
+use alpenglow_node::protocol::block::Commitment;
 use alpenglow_node::protocol::certificate::{Certificate, Part, SignedVote};
 use alpenglow_node::protocol::committee::{Committee, Genesis};
 use alpenglow_node::protocol::params::Params;
@@ -78,7 +79,7 @@ pub struct World {
 }
 
 /// Nothing goes wrong, so that liveness is owed all the time.
-const CALM: &str = "[run]\nduration = \"10s\"\nheal_at = \"0s\"\n";
+pub const CALM: &str = "[run]\nduration = \"10s\"\nheal_at = \"0s\"\n";
 
 fn scene(stakes: &[u64], keys: &[Keys], run: &str) -> Scene {
     let text = format!(
@@ -332,6 +333,42 @@ impl World {
     pub fn restarting(self, node: u16) -> World {
         let incarnation = self.history.of(NodeId(node)).incarnation + 1;
         self.fact(node, Fact::Started(incarnation))
+    }
+
+    /// The same nodes with the same keys in another cluster.
+    pub fn of_cluster(mut self, cluster: Hash) -> World {
+        let validators = self.keys.iter().zip(&self.scene.stakes);
+        let genesis = Genesis {
+            cluster,
+            start_unix_ns: 0,
+            scheme: Scheme::Bls,
+            params: Params::default(),
+            validators: validators.map(|(keys, stake)| keys.validator(*stake)).collect(),
+        };
+        self.scene.committee = Arc::new(Committee::new(&genesis).expect("a legal genesis"));
+        self
+    }
+
+    /// A node sends a shred to another.
+    pub fn shred(
+        self,
+        node: u16,
+        to: u16,
+        commitment: Commitment,
+        signature: &[u8; 64],
+        index: u8,
+    ) -> World {
+        self.fact(node, Fact::Shred { to: NodeId(to), commitment, signature, index })
+    }
+
+    /// The true signature of a node under a slice.
+    pub fn signed_slice(&self, node: u16, commitment: Commitment) -> [u8; 64] {
+        let keys = &self.keys[usize::from(node)];
+        let object = Unsigned::Commitment(commitment);
+        match keys.sign(&self.scene.committee, NodeId(node), object).into_inner() {
+            Signed::Commitment(_, signature) => signature.0,
+            Signed::Vote(_) => unreachable!("a slice was asked for"),
+        }
     }
 
     /// A vote with its true signature.

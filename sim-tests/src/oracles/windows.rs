@@ -2,14 +2,15 @@
 //! whether it had to go well. From causes: plan, schedule, power; never from how it went.
 
 use super::bounds::{Bounds, Uptime, first};
+use super::schedule::Schedule;
 use super::{Context, Fact, Scene};
+use crate::plan::Nanos;
 use alpenglow_node::protocol::event::Event;
-use alpenglow_node::protocol::rotor;
 use alpenglow_node::protocol::types::{NodeId, Slot, Window};
 use std::collections::BTreeMap;
 
-/// Pieces of a slice that must get through.
-const ENOUGH_RELAYS: usize = 32;
+/// So many slots below the lowest delivered tip are still judged.
+const KEPT_SLOTS: u64 = 64;
 
 /// One window as far as it is known.
 #[derive(Clone, Debug, Default)]
@@ -33,8 +34,13 @@ pub struct Windows {
     pub bounds: Bounds,
     /// Who is up since when.
     pub uptime: Uptime,
-    /// From this moment on liveness is promised; `None` without a heal.
+    /// Who leads and who relays.
+    pub schedule: Schedule,
+    /// From this moment on liveness is promised to the end of the run; `None` if it never is.
     pub armed_ns: Option<u64>,
+    /// From this moment on all correct nodes share the certificates and votes of the time before:
+    /// G1 of 13.4. What was lost before the heal comes only with a standstill.
+    pub shared_ns: Option<u64>,
     /// By window.
     pub facts: BTreeMap<Window, WindowFacts>,
     /// Windows below this are over and forgotten: a node that catches up goes through them again.
@@ -42,13 +48,21 @@ pub struct Windows {
 }
 
 impl Windows {
-    /// For one run. Liveness is owed from the heal on, if the plan says so.
+    /// For one run. Liveness is owed, if the plan says so, from the heal on; in a plan without a
+    /// heal from where the budget promises it to the end.
     pub fn new(scene: &Scene) -> Windows {
+        let bounds = Bounds::of(scene);
         let owed = scene.plan.expect.liveness;
+        let promised = || scene.budget.promised().last().filter(|last| last.1.is_none()).copied();
+        let armed = scene.plan.run.heal_at.or_else(|| Some(promised()?.0)).filter(|_| owed);
+        let lost = armed.is_some_and(|at| scene.budget.messages_lost(&scene.plan, at));
+        let late = bounds.delta + if lost { bounds.resend() } else { 0 };
         Windows {
-            bounds: Bounds::of(scene),
+            bounds,
             uptime: Uptime::new(scene),
-            armed_ns: scene.plan.run.heal_at.filter(|_| owed).map(|at| at.0),
+            schedule: Schedule::new(scene),
+            armed_ns: armed.map(|at| at.0),
+            shared_ns: armed.map(|at| if at.0 == 0 { 0 } else { at.0 + late }),
             facts: BTreeMap::new(),
             floor: Window(0),
         }
@@ -102,37 +116,65 @@ impl Windows {
             && after(facts.begun_ns)
     }
 
-    /// Correct nodes in scope: up without a break since Δ before the window became ready, or since
-    /// the start of the run for its first windows.
-    pub fn scope(&self, scene: &Scene, window: Window) -> Vec<NodeId> {
+    /// As [`Windows::is_owed`], and nothing that was lost before the heal is missing anywhere.
+    pub fn is_shared(&self, window: Window) -> bool {
+        let ready = self.facts.get(&window).and_then(|facts| facts.ready_ns);
+        self.is_owed(window) && self.shared_ns.zip(ready).is_some_and(|(from, ready)| ready >= from)
+    }
+
+    /// Correct nodes in scope: up and in touch with each other without a break since Δ before the
+    /// window became ready, or since the start of the run for its first windows.
+    pub fn scope(&self, cx: &Context<'_>, window: Window) -> Vec<NodeId> {
         let ready = self.facts.get(&window).and_then(|facts| facts.ready_ns).unwrap_or(0);
         // Window 0 is ready as soon as a node has opened its store: nobody is up Δ before that.
         let since = match window {
             Window(0) => ready.saturating_add(self.bounds.slack),
             _ => ready.saturating_sub(self.bounds.delta),
         };
-        self.uptime.since(since).filter(|node| scene.correct[node.index()]).collect()
+        self.healthy(cx, since)
     }
 
-    /// True if Rotor had to succeed for `slices` slices of `slot` with these nodes: γ of the Γ
-    /// relays of each are in scope.
-    pub fn rotor_succeeds(&self, scene: &Scene, slot: Slot, slices: u8, scope: &[NodeId]) -> bool {
-        (0..slices).all(|slice| {
-            let relays = rotor::relays(&scene.committee, slot, slice);
-            relays.iter().filter(|relay| scope.contains(relay)).count() >= ENOUGH_RELAYS
-        })
+    /// Correct nodes that have been up from `since_ns` to now, and in touch with each other, as
+    /// planned, for the part of it in which liveness is promised.
+    pub fn healthy(&self, cx: &Context<'_>, since_ns: u64) -> Vec<NodeId> {
+        let from = since_ns.max(self.armed_ns.unwrap_or(0)).min(cx.at_ns);
+        let in_touch = cx.scene.budget.in_touch(Nanos(from), Nanos(cx.at_ns));
+        let healthy = |node: &NodeId| cx.scene.correct[node.index()] && in_touch(node.0);
+        self.uptime.since(since_ns).filter(healthy).collect()
     }
 
     /// True if the window had to go well: it is owed, its leader is in scope, and Rotor had to
     /// succeed for everything that was sent.
-    pub fn is_good(&self, scene: &Scene, window: Window, scope: &[NodeId]) -> bool {
+    pub fn is_good(&self, window: Window, scope: &[NodeId]) -> bool {
         let facts = self.facts.get(&window).cloned().unwrap_or_default();
         self.is_owed(window)
-            && scope.contains(&scene.committee.leader(window))
+            && scope.contains(&self.schedule.leader(window))
             && window.slots().all(|slot| {
                 let slices = facts.slices.get(&slot).copied().unwrap_or(1);
-                self.rotor_succeeds(scene, slot, slices, scope)
+                self.schedule.rotor_succeeds(slot, slices, scope)
             })
+    }
+
+    /// Forgets windows that every correct node has delivered long ago.
+    pub fn forget_delivered(&mut self, cx: &Context<'_>) {
+        let tips = cx.history.correct(cx.scene).filter_map(|(_, me)| me.out.last());
+        if let Some(lowest) = tips.min().filter(|tip| tip.slot.0 > KEPT_SLOTS) {
+            self.forget(Slot(lowest.slot.0 - KEPT_SLOTS));
+        }
+    }
+
+    /// The largest timeout growth that a correct node is known to use in the window.
+    pub fn growth(&self, window: Window) -> u64 {
+        self.facts.get(&window).map_or(0, |facts| facts.growth)
+    }
+
+    /// P_i: by then the slot at this place of the window is skipped or certified (O42, O43).
+    pub fn resolved_by(&self, window: Window, place: u64) -> u64 {
+        let b = &self.bounds;
+        let local = b.timeout(self.growth(window)) + place * b.block;
+        let late = (place - 1) * b.delta.saturating_sub(b.block);
+        let repair = b.repair_for_lies();
+        self.after_ready(window, 3 * b.delta + b.drifted(local) + late + repair + b.slack)
     }
 
     /// Forgets windows below that of `slot`.

@@ -5,7 +5,8 @@
 //! of them and still say where a mistake stands. First the keys that all kinds share are taken
 //! out: `kind`, `at`, `for`, and who is hit (`nodes`, `stake` or `region`; for a partition
 //! `side = { ... }`). What is left are the parameters of the kind, and reads as its
-//! [`Effect`] variant. A crash has two keys more: `permanent` and `rolling`.
+//! [`Effect`] variant. A crash has two keys more, `permanent` and `rolling`; a byzantine fault has
+//! `permanent`.
 
 use super::error::{PlanError, Words, unknown};
 use super::fault::{Effect, KINDS, Kind, Timing};
@@ -269,11 +270,12 @@ impl<'s, 'a> Row<'s, 'a> {
         };
         let selection = self.selection(kind)?;
         let crash = kind.name == "crash";
-        let permanent = if crash { self.take("permanent")?.unwrap_or(false) } else { false };
+        let lasts = crash || kind.name == "byzantine";
+        let permanent = if lasts { self.take("permanent")?.unwrap_or(false) } else { false };
         let rolling = if crash { self.take("rolling")? } else { None };
         if permanent && (lasting.is_some() || rolling.is_some()) {
             return Err(self.error(
-                "a permanent crash cannot end or roll",
+                "what is permanent cannot end or roll",
                 "remove `permanent`, or remove `for` and `rolling`",
             ));
         }
@@ -335,6 +337,7 @@ impl<'s, 'a> Row<'s, 'a> {
         let mut more = SHARED.to_vec();
         match kind.name {
             "partition" => more.push("side"),
+            "byzantine" => more.extend(WHO.iter().chain(&["permanent"])),
             "crash" => more.extend(WHO.iter().chain(&["permanent", "rolling"])),
             _ => more.extend(WHO),
         }

@@ -74,8 +74,8 @@ impl Default for Params {
 pub struct Run {
     /// The least duration in virtual time; the run goes on until every recovery is decided.
     pub duration: Nanos,
-    /// When every fault has ended and the network is clean. Without it, liveness is only watched
-    /// through the progress that the plan expects.
+    /// When every fault has ended and the network is clean. Without it, liveness is watched where
+    /// the faults and the network leave it promised, and through the progress that the plan expects.
     pub heal_at: Option<Nanos>,
 }
 
@@ -227,12 +227,12 @@ pub struct Expect {
     pub finalization_p50: Option<Nanos>,
     /// The 99th percentile of the same.
     pub finalization_p99: Option<Nanos>,
-    /// Events of [`SOMETIMES`] that must happen in at least one run of a sweep.
+    /// Events of [`SOMETIMES`], or behaviours, that must happen in at least one run of a sweep.
     pub sometimes: Vec<String>,
 }
 
 /// What a plan may say should happen sometimes.
-pub const SOMETIMES: [&str; 11] = [
+pub const SOMETIMES: [&str; 16] = [
     "fast-finalization",
     "slow-finalization",
     "skip-certificate",
@@ -244,6 +244,11 @@ pub const SOMETIMES: [&str; 11] = [
     "epoch-end",
     "catch-up",
     "full-slice",
+    "equivocation-seen",
+    "offence-seen",
+    "safe-to-notar",
+    "safe-to-skip",
+    "safety-broken",
 ];
 
 impl Default for Expect {

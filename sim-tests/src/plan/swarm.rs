@@ -255,9 +255,11 @@ impl Time {
         let growth = dice.pick("growth", &[1, 20, 50, 50, 100, 200]);
         let interval = dice.between("slice", 20, 400);
         let slices = dice.pick("slices", &[2, 3, 8, 64, 64]);
-        let epoch = dice.pick("epoch", &[16, 24, 64, 18_000, 18_000]);
         let first = dice.pick("first", &[1, 10, 10, 50]);
         let heal_ms = dice.between("heal", 4_000, 16_000);
+        // An epoch must outlast what keeps it from finality (see `Budget`).
+        let windows = (heal_ms + standstill + poll).div_ceil(timeout + first) + 17;
+        let epoch = dice.pick("epoch", &[4 * windows, 4 * windows + 40, 18_000]);
         let after = dice.between("after", 4_000, 10_000);
         Time {
             params: format!(

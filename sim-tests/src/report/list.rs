@@ -1,7 +1,7 @@
 //! What there is to run: the plans and the kept failures of the working directory.
 
 use super::seedfile::{Expectation, SeedFile};
-use crate::plan::Plan;
+use crate::plan::{BEHAVIOURS, Behaviour, Plan};
 use comfy_table::{Table, presets::UTF8_HORIZONTAL_ONLY};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 #[derive(Serialize)]
 struct Listing {
     plans: Vec<Entry>,
+    behaviours: Vec<Lie>,
     seeds: Vec<Entry>,
     /// What `--wrong` knows: names and what is wrong.
     wrong: Vec<WrongEntry>,
@@ -18,6 +19,14 @@ struct Listing {
 struct WrongEntry {
     name: &'static str,
     about: &'static str,
+}
+
+/// A way to lie, for `kind = "byzantine"`.
+#[derive(Serialize)]
+struct Lie {
+    behaviour: &'static str,
+    id: &'static str,
+    shows: &'static str,
 }
 
 #[derive(Serialize)]
@@ -56,14 +65,16 @@ pub fn print(
         Ok(file) => Entry { path, about: one_line(&file.story), expect: Some(file.expect.verdict) },
         Err(error) => Entry { path, about: format!("unusable: {error}"), expect: None },
     };
+    let lie = |lie: Behaviour| Lie { behaviour: lie.name, id: lie.id, shows: lie.shows };
     let listing = Listing {
+        behaviours: BEHAVIOURS.map(lie).into(),
         plans: toml_files("fault-plans").into_iter().map(plan).collect(),
         seeds: toml_files("seeds").into_iter().map(seed).collect(),
         wrong: wrong.map(|(name, about)| WrongEntry { name, about }).collect(),
     };
     super::emit(json, &listing)?;
     if json != Some(Path::new("-")) {
-        println!("{}", table(&listing));
+        println!("{}\n{}", table(&listing), lies(&listing));
     }
     Ok(())
 }
@@ -82,6 +93,17 @@ fn table(listing: &Listing) -> Table {
     }
     for wrong in &listing.wrong {
         table.add_row([format!("--wrong {}", wrong.name), wrong.about.to_owned()]);
+    }
+    table
+}
+
+fn lies(listing: &Listing) -> Table {
+    let mut table = Table::new();
+    table.load_style(UTF8_HORIZONTAL_ONLY).set_width(100);
+    table.set_content_arrangement(comfy_table::ContentArrangement::Dynamic);
+    table.set_header(["behaviour of kind = \"byzantine\"", "", "what an observer sees"]);
+    for lie in &listing.behaviours {
+        table.add_row([lie.behaviour, lie.id, lie.shows]);
     }
     table
 }

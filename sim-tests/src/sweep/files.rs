@@ -15,6 +15,7 @@
 
 use super::range::{Seeds, Shard};
 use super::{Groups, Made, Summary, summary, table};
+use crate::report::html;
 use crate::report::json::{Distribution, RunReport};
 use crate::report::verdict::Verdict;
 use anyhow::{Context, bail, ensure};
@@ -169,6 +170,14 @@ pub fn write_seeds(folder: &Path, made: &[Made], summary: &Summary) -> anyhow::R
     Ok(())
 }
 
+/// Writes the page about these runs.
+pub fn write_page(path: &Path, made: &[Made]) -> anyhow::Result<()> {
+    let runs: Vec<Value> =
+        made.iter().map(|made| serde_json::to_value(&made.report)).collect::<Result<_, _>>()?;
+    fs::write(path, html::sweep(&runs))
+        .with_context(|| format!("{} cannot be written", path.display()))
+}
+
 fn junit(manifest: &Manifest, made: &[Made]) -> Report {
     let mut report = Report::new("sim sweep");
     for plan in &manifest.plans {
@@ -268,7 +277,12 @@ impl Part {
 
 /// Joins the folders of shards into `out`, to what one sweep would have written there. Returns the
 /// exit code.
-pub fn merge(folders: &[PathBuf], out: &Path, json: Option<&Path>) -> anyhow::Result<u8> {
+pub fn merge(
+    folders: &[PathBuf],
+    out: &Path,
+    report: Option<&Path>,
+    json: Option<&Path>,
+) -> anyhow::Result<u8> {
     let parts: Vec<Part> =
         folders.iter().map(|folder| Part::read(folder)).collect::<Result<_, _>>()?;
     let first = parts.first().context("no folder is named")?;
@@ -290,6 +304,9 @@ pub fn merge(folders: &[PathBuf], out: &Path, json: Option<&Path>) -> anyhow::Re
         let file = file.with_context(|| format!("seeds/{name} is in none of the folders"))?;
         fs::create_dir_all(&seeds)?;
         put(&seeds, name, fs::read(file)?)?;
+    }
+    if let Some(path) = report {
+        write_page(path, &made)?;
     }
     summary.print(json)?;
     if json != Some(Path::new("-")) {

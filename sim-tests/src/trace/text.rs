@@ -31,6 +31,13 @@ pub fn line(at_ns: u64, node: NodeId, fact: &Fact<'_>) -> String {
     let what = match fact {
         Fact::Event(event) => format!("{event:?}"),
         Fact::Sent(to, message) => format!("-> {to:?} {message:?}"),
+        Fact::Shred { to, commitment, index, .. } => {
+            let (slot, slice) = (commitment.slot, commitment.slice);
+            format!("-> {to:?} shred {index} of slice {slice} of slot {slot}")
+        }
+        Fact::Wrote { block, parent, slices } => {
+            format!("WRITE {block} on {parent}, {} slices", slices.len())
+        }
         Fact::Started(incarnation) => format!("START #{incarnation}"),
         Fact::Crashed => "CRASH".into(),
         Fact::Paused(true) => "PAUSE".into(),

@@ -42,17 +42,22 @@ impl Budget {
 
     fn recovery(&self, world: &Concrete, at: Nanos, fault: Option<usize>) -> Recovery {
         let next = world.faults.iter().map(|f| f.start).filter(|start| *start > at).min();
-        let lossy = |f: &crate::plan::Fault| f.start < at && f.effect.loses_messages();
-        let network = &world.network;
-        let base = network.loss.0 > 0 || network.corruption.0 > 0 || network.bursts.is_some();
         Recovery {
             fault,
             label: fault.map_or("heal".into(), |index| world.faults[index].label.clone()),
             at,
             unbounded: self.unbounded(world, at),
             undisturbed_until: next,
-            messages_lost: (base && at.0 > 0) || world.faults.iter().any(lossy),
+            messages_lost: self.messages_lost(world, at),
         }
+    }
+
+    /// Whether messages may have been lost before `at`, and not merely delayed.
+    pub fn messages_lost(&self, world: &Concrete, at: Nanos) -> bool {
+        let lossy = |f: &crate::plan::Fault| f.start < at && f.effect.loses_messages();
+        let network = &world.network;
+        let base = network.loss.0 > 0 || network.corruption.0 > 0 || network.bursts.is_some();
+        (base && at.0 > 0) || world.faults.iter().any(lossy)
     }
 
     /// Why no bound applies to a heal at `at`.
