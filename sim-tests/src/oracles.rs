@@ -263,13 +263,7 @@ pub trait Oracle {
     /// The id in the specification.
     fn id(&self) -> &'static str;
 
-    /// Whether it wants to see facts of this kind at all. Most facts are messages that leave a
-    /// node, and few oracles look at those.
-    fn sees(&self, fact: &Fact<'_>) -> bool {
-        !matches!(fact, Fact::Sent(..))
-    }
-
-    /// Judges one fact about a correct node that it wants to see. Called in order of virtual time, after the history
+    /// Judges one fact about a correct node. Called in order of virtual time, after the history
     /// has taken the fact.
     fn observe(&mut self, cx: &Context<'_>, node: NodeId, fact: Fact<'_>, out: &mut Findings);
 

@@ -232,7 +232,7 @@ impl Recorder {
         }
         self.history.take(self.now_ns, node, fact);
         let cx = Context { at_ns: self.now_ns, scene: &self.scene, history: &self.history };
-        for oracle in self.oracles.iter_mut().filter(|oracle| oracle.sees(&fact)) {
+        for oracle in &mut self.oracles {
             oracle.observe(&cx, node, fact, &mut self.findings);
         }
         self.measure.observe(&cx, node, fact);

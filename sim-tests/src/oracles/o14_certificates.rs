@@ -86,10 +86,6 @@ impl Oracle for Certificates {
         "O14"
     }
 
-    fn sees(&self, _: &Fact<'_>) -> bool {
-        true
-    }
-
     fn observe(&mut self, cx: &Context<'_>, node: NodeId, fact: Fact<'_>, out: &mut Findings) {
         if cx.history.floor > self.floor {
             self.forget(cx.history.floor);

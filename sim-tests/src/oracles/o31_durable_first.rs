@@ -70,10 +70,6 @@ impl Oracle for DurableFirst {
         "O31"
     }
 
-    fn sees(&self, _: &Fact<'_>) -> bool {
-        true
-    }
-
     fn observe(&mut self, cx: &Context<'_>, node: NodeId, fact: Fact<'_>, out: &mut Findings) {
         match fact {
             Fact::Sent(_, Message::Vote(vote)) if vote.signer == node => {

@@ -190,7 +190,7 @@ impl World {
         let node = NodeId(node);
         self.history.take(self.at_ns, node, fact);
         let cx = Context { at_ns: self.at_ns, scene: &self.scene, history: &self.history };
-        for oracle in self.oracles.iter_mut().filter(|oracle| oracle.sees(&fact)) {
+        for oracle in &mut self.oracles {
             oracle.observe(&cx, node, fact, &mut self.findings);
         }
         self.violations.extend(self.findings.take());
