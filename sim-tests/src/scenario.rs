@@ -11,6 +11,7 @@
 //!
 //! One process makes one run, so each run of a test goes into a child of its own.
 
+use crate::cluster::power::PowerCuts;
 use crate::cluster::{self, Options, Outcome};
 use crate::oracles::Violation;
 use crate::plan::{Concrete, Plan, Safety};
@@ -80,6 +81,12 @@ impl Scenario {
     /// Keeps what nodes observe, for [`Run::brief`] and pictures.
     pub fn recorded(mut self) -> Scenario {
         self.options.record = true;
+        self
+    }
+
+    /// The power of a node fails between its steps.
+    pub fn power(mut self, cuts: PowerCuts) -> Scenario {
+        self.options.power = Some(cuts);
         self
     }
 
