@@ -438,7 +438,7 @@ fn liars_count_over_the_whole_run() {
     );
     let said = both + "[expect]\nsafety = \"may-break\"\n";
     let refused = plan(STAKES, HEAL, &said).expand(1).unwrap_err();
-    assert_eq!(refused.what, "byzantine stake 20.0 %, not below 20 % from 0.000 s on");
+    assert_eq!(refused.what, "byzantine stake 20.0 %, not below 20 % from 50.000 s on");
     let said = Budget::of(&world(STAKES, HEAL, &(said + "liveness = false\n")));
     assert_eq!((said.safety(), said.promised()), (false, vec![]));
 }
