@@ -254,7 +254,7 @@ fn equivocating_leader() {
 fn split_at_threshold() {
     in_child("split_at_threshold", || {
         let lies = ["split-at-threshold", "late-block", "deciding-votes"];
-        let run = withstand("split-at-threshold", 32, &lies);
+        let run = withstand("split-at-threshold", 33, &lies);
         assert!(run.probe("safe-to-notar") > 0);
     });
 }

@@ -147,11 +147,11 @@ impl Uptime {
         nodes.filter(move |node| self.is_up_since(*node, since_ns))
     }
 
-    /// When the last node is done with what a fault had slowed down by `at_ns`.
-    pub fn free_from(&self, at_ns: u64) -> u64 {
-        let slowed = |(from, to): &&(u64, u64)| *from < at_ns && *to > at_ns && *to < u64::MAX;
-        let ends = self.hampered.iter().flatten().filter(slowed).map(|(_, to)| *to);
-        ends.max().unwrap_or(at_ns)
+    /// When the faults that were in force at `at_ns`, or just before, hamper nobody any more: what a
+    /// slow disk was asked before it healed still takes its time.
+    pub fn settled(&self, at_ns: u64) -> u64 {
+        let last = self.hampered.iter().flatten().filter(|(from, to)| *from < at_ns && *to > at_ns);
+        last.map(|(_, to)| *to).max().unwrap_or(at_ns)
     }
 
     /// True if the node has been up since `since_ns` or longer.

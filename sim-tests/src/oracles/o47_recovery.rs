@@ -103,9 +103,8 @@ impl RecoveryBound {
         stall: Stall,
     ) -> Option<u64> {
         let b = &self.bounds;
-        // What a fault has slowed down is in time again a little later, and counts from then.
-        let free_ns = self.windows.uptime.free_from(heal_ns);
-        let scope = self.windows.healthy(cx, free_ns.max(1));
+        let settled = self.windows.uptime.settled(heal_ns.max(1));
+        let scope = self.windows.healthy(cx, settled);
         let schedule = &self.windows.schedule;
         let j = (1..=MOST_WINDOWS).find(|j| {
             let window = Window(base.0 + j);
@@ -122,8 +121,10 @@ impl RecoveryBound {
             .sum();
         let fast = cx.scene.at_least(cx.scene.stake_of(scope), 4);
         let rounds = if fast { 4 } else { 5 };
-        let late = free_ns - heal_ns;
-        Some(late + resend + b.delta + windows + rounds * b.delta + b.drifted(b.block) + b.slack)
+        let settling = settled - heal_ns;
+        Some(
+            settling + resend + b.delta + windows + rounds * b.delta + b.drifted(b.block) + b.slack,
+        )
     }
 
     fn check_heals(&mut self, cx: &Context<'_>, out: &mut Findings) {
@@ -326,25 +327,6 @@ mod tests {
         assert!((10_000..16_000).contains(&(drop - jam)), "{jam} {drop}");
     }
 
-    /// Half a second after the heal the last stalled sync is over: the bound is so much longer.
-    #[test]
-    fn what_was_slow_counts_from_when_it_is_over() {
-        let run = |row: &str| {
-            format!(
-                "[run]\nduration = \"10s\"\nheal_at = \"2s\"\n[[fault]]\n{row}\nat = \"500ms\"\n\
-                 nodes = [0, 1, 2, 3]\n"
-            )
-        };
-        let last_silent = |row: &str| {
-            let healed = || World::owing("O47", &[1; 4], &run(row)).at(2_000).tick(0);
-            let silent = |at: &u64| healed().at(*at).tick(0).found().is_empty();
-            (3_000..60_000).step_by(20).take_while(silent).last().expect("it is owed something")
-        };
-        let jump = last_silent("kind = \"clock-drift\"\ndrift = \"1ppm\"");
-        let stall = last_silent("kind = \"disk-stall\"\nshare = \"1%\"\ntime = \"250ms\"");
-        assert!((480..=540).contains(&(stall - jump)), "{jump} {stall}");
-    }
-
     #[test]
     fn recovered_and_stalled_again() {
         let recovered = || healed("drop").at(5_000).finalized(0, block(4, A), Slow).tick(0);
@@ -357,6 +339,16 @@ mod tests {
             world.at(second * 1_000).finalized(0, block(second, A), Slow).tick(0)
         });
         assert_eq!(steady.found(), NOTHING);
+    }
+
+    /// What the disks were asked before they healed takes two more slow syncs; nobody is to blame.
+    #[test]
+    fn a_slow_disk_settles_after_the_heal() {
+        let run = "[run]\nduration = \"10s\"\nheal_at = \"2s\"\n[[fault]]\nkind = \"disk-slow\"\n\
+                   at = \"1s\"\nfor = \"900ms\"\nsync = \"800ms\"\nnodes = \"all\"\n";
+        let world = || World::owing("O47", &[1; 4], run).at(2_000).tick(0).at(2_100).tick(0);
+        assert_eq!(world().finalized(0, block(4, A), Slow).found(), NOTHING);
+        assert!(!world().at(60_000).tick(0).found().is_empty(), "the bound is there all the same");
     }
 
     /// Indirect or repeated finalization of old blocks is no progress.
