@@ -310,7 +310,7 @@ pub fn safety(scene: &Scene) -> Vec<Box<dyn Oracle + Send>> {
         Box::new(o20_finality_proof::FinalityProven),
         Box::new(o21_finality_stake::FinalityStake),
         Box::new(o22_absorbing::Absorbing::new(scene)),
-        Box::new(o23_parent_ready::ParentReady),
+        Box::new(o23_parent_ready::ParentReady::default()),
         Box::new(o24_ready_descends::ReadyDescends::default()),
         Box::new(o25_window_ancestors::WindowAncestors::default()),
         Box::new(o26_few_blocks::FewBlocks),

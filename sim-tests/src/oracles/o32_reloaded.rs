@@ -60,9 +60,11 @@ impl Oracle for Reloaded {
 
     fn observe(&mut self, cx: &Context<'_>, node: NodeId, fact: Fact<'_>, out: &mut Findings) {
         let expected = &self.logs[node.index()].expected;
-        let over = |started: u64| cx.at_ns > started || matches!(fact, Fact::Crashed);
-        if expected.as_ref().is_some_and(|(started, _)| over(*started)) {
+        if expected.as_ref().is_some_and(|(started, _)| cx.at_ns > *started) {
             self.judge_pool(cx, node, out);
+        } else if matches!(fact, Fact::Crashed) {
+            // The power failed while it started.
+            self.logs[node.index()].expected = None;
         }
         let log = &mut self.logs[node.index()];
         match fact {
@@ -136,7 +138,8 @@ mod tests {
         assert_eq!(reloaded().found(), found, "at the end of the run");
         let late = reloaded().later().heard(0, &[1], 9, Skip).heard(0, &[0], 5, Notar(A));
         assert_eq!(late.found(), found, "too late");
-        assert_eq!(reloaded().crash(0).found(), found, "at a crash");
+        assert_eq!(reloaded().later().crash(0).found(), found, "at a crash");
+        assert_eq!(reloaded().crash(0).found(), NOTHING, "while it starts");
     }
 
     #[test]
