@@ -88,7 +88,7 @@ fn slow_processors() {
 #[test]
 fn the_oracles_have_work() {
     in_child("the_oracles_have_work", || {
-        let run = Scenario::plan("even-split").seed(7).set("cluster.crypto=null").run();
+        let run = Scenario::plan("even-split").seed(100).set("cluster.crypto=null").run();
         run.passes();
         let ids = ["O28", "O29", "O34", "O37", "O38", "O40", "O43", "O44", "O48", "O50"];
         let idle = |id: &&str| run.probe(&format!("judged-{id}")) == 0;
