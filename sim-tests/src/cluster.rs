@@ -13,8 +13,10 @@ pub mod node;
 pub mod recorder;
 pub mod setup;
 
+use crate::byzantine::Adversary;
 use crate::oracles::{self, Oracle, Scene, Violation};
 use crate::plan::{Budget, Concrete, Edge, Effect, Nanos};
+use crate::trace::log::Log;
 use crate::workload::Workload;
 use crate::world::observe::Stats;
 use crate::world::{Panicked, Stop, World};
@@ -46,12 +48,14 @@ pub struct Options {
     pub wrap: Option<Wrap>,
     /// What nodes find in their stores.
     pub tamper: Option<Tamper>,
-    /// Identities that are byzantine at any time of the run: oracles do not judge them.
+    /// Identities that are byzantine besides those of the plan: oracles do not judge them.
     pub byzantine: BTreeSet<NodeId>,
     /// The committee that nodes believe in, instead of the true one.
     pub believed: Option<Arc<Committee>>,
     /// Called once per virtual second with (now, end) in nanoseconds.
     pub progress: Option<Arc<dyn Fn(u64, u64) + Send + Sync>>,
+    /// Keep what nodes observe in the recorder's log. Changes nothing but time and memory.
+    pub record: bool,
     /// Oracles watch.
     pub oracles: bool,
     /// Where to write a line of text for every fact.
@@ -67,6 +71,7 @@ impl Default for Options {
             byzantine: BTreeSet::new(),
             believed: None,
             progress: None,
+            record: false,
             oracles: true,
             trace: None,
         }
@@ -107,10 +112,12 @@ impl Outcome {
 /// Runs a plan under a seed. One run per process.
 pub fn run(plan: &Concrete, seed: u64, options: Options) -> Outcome {
     let committee = setup::committee(plan, seed);
+    let byzantine = plan.byzantine();
+    let lies = |node: &NodeId| options.byzantine.contains(node) || byzantine.contains(&node.0);
     let scene = Scene {
         stakes: plan.nodes.iter().map(|node| node.stake).collect(),
         total: plan.total_stake(),
-        correct: committee.nodes().map(|node| !options.byzantine.contains(&node)).collect(),
+        correct: committee.nodes().map(|node| !lies(&node)).collect(),
         params: setup::params(plan),
         genesis: committee.genesis_block(),
         committee: committee.clone(),
@@ -120,6 +127,7 @@ pub fn run(plan: &Concrete, seed: u64, options: Options) -> Outcome {
     let watchers: Vec<Box<dyn Oracle + Send>> =
         if options.oracles { oracles::all(&scene) } else { Vec::new() };
     let recorder = Recorder::new(scene, watchers);
+    recorder.lock().expect("nobody else has it yet").log = options.record.then(Log::default);
     if let Some(path) = &options.trace {
         match std::fs::File::create(path) {
             Ok(file) => {
@@ -158,6 +166,7 @@ struct Run {
     committee: Arc<Committee>,
     options: Options,
     world: World<Packet>,
+    adversary: Arc<Adversary>,
     recorder: Arc<Mutex<Recorder>>,
     workload: Arc<Workload>,
     points: Vec<Point>,
@@ -178,17 +187,20 @@ impl Run {
         for node in 0..plan.nodes.len() {
             node::install(&world, &committee, node);
         }
+        let adversary = Adversary::new(plan.clone(), seed, committee.clone());
         let program = node::Program {
             plan: plan.clone(),
             seed,
             committee: options.believed.clone().unwrap_or_else(|| committee.clone()),
+            adversary: adversary.clone(),
             recorder: recorder.clone(),
             workload: workload.clone(),
             wrap: options.wrap.clone(),
             tamper: options.tamper.clone(),
         };
         world.set_program(move |port| program.clone().run(port));
-        Run { plan, committee, options, world, recorder, workload, points: Vec::new() }
+        let points = Vec::new();
+        Run { plan, committee, options, world, adversary, recorder, workload, points }
     }
 
     fn recorder(&self) -> std::sync::MutexGuard<'_, Recorder> {
@@ -231,6 +243,9 @@ impl Run {
             }
         }
         let mut recorder = self.recorder();
+        for (name, count) in self.adversary.deeds() {
+            *recorder.measure.probes.entry(name).or_default() += count;
+        }
         recorder.finish(end);
         drop(recorder);
         (self.world.stats(), end)
@@ -252,6 +267,7 @@ impl Run {
     }
 
     fn edge(&mut self, edge: Edge, index: usize, faults: &mut Faults<'_>) {
+        self.adversary.switch(index, edge == Edge::Begin);
         match faults.apply(edge, index) {
             Some(Lifecycle::Crash(nodes, mode)) => {
                 for node in nodes {

@@ -2,11 +2,13 @@
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
+use sim_tests::cluster::{Options, Outcome};
 use sim_tests::plan::{Concrete, Plan};
 use sim_tests::report::seedfile::{Expectation, SeedFile};
 use sim_tests::report::verdict::{USAGE, Verdict};
 use sim_tests::report::{self, json::RunReport, table};
 use sim_tests::runner::{self, Job};
+use sim_tests::trace::Format;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -36,9 +38,8 @@ enum Command {
         /// Runs it a second time in another process and compares the fingerprints.
         #[arg(long)]
         check_determinism: bool,
-        /// Writes one line of text for everything that nodes observe and say.
-        #[arg(long, value_name = "FILE")]
-        trace: Option<PathBuf>,
+        #[command(flatten)]
+        pictures: Pictures,
         /// Writes the machine-readable result; `-` is standard output, which then carries nothing
         /// else.
         #[arg(long, value_name = "FILE|-")]
@@ -50,6 +51,8 @@ enum Command {
     Replay {
         /// The seed file.
         seed_file: PathBuf,
+        #[command(flatten)]
+        pictures: Pictures,
         /// As in `run`.
         #[arg(long, value_name = "FILE|-")]
         json: Option<PathBuf>,
@@ -62,13 +65,62 @@ enum Command {
     },
 }
 
+/// What to keep of a run to look at.
+#[derive(clap::Args)]
+struct Pictures {
+    /// Writes what happened. FILE.json opens in Perfetto, FILE.brief is short enough to read, any
+    /// other name gets one line of text for everything that nodes observe and say.
+    #[arg(long, value_name = "FILE")]
+    trace: Option<PathBuf>,
+    /// Draws the run as one HTML file that needs no network. Example: --report run.html
+    #[arg(long, value_name = "FILE.html")]
+    report: Option<PathBuf>,
+}
+
+impl Pictures {
+    /// The files can be written: known before the run, not after it.
+    fn check(&self) -> anyhow::Result<()> {
+        for path in self.trace.iter().chain(&self.report) {
+            write(path, "")?;
+        }
+        Ok(())
+    }
+
+    /// The text trace is written while the run happens; what is made afterwards needs a record.
+    fn options(&self) -> Options {
+        let trace = self.trace.clone().filter(|path| Format::of(path) == Format::Text);
+        let record = self.report.is_some() || self.trace.is_some() && trace.is_none();
+        Options { trace, record, ..Options::default() }
+    }
+
+    fn draw(&self, report: &RunReport, outcome: &Outcome, replay: &str) -> anyhow::Result<()> {
+        if let Some(path) = &self.report
+            && let Some(page) = runner::page(report, outcome, replay)
+        {
+            write(path, &page)?;
+        }
+        if let Some(path) = &self.trace
+            && let Some(text) = runner::trace(Format::of(path), outcome)
+        {
+            write(path, &text)?;
+        }
+        Ok(())
+    }
+}
+
+fn write(path: &Path, text: &str) -> anyhow::Result<()> {
+    std::fs::write(path, text).with_context(|| format!("{} cannot be written", path.display()))
+}
+
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let code = match arguments.command {
-        Command::Run { plan, seed, sets, check_determinism, trace, json } => {
-            run(&plan, seed, &sets, check_determinism, trace, json.as_deref())
+        Command::Run { plan, seed, sets, check_determinism, pictures, json } => {
+            run(&plan, seed, &sets, check_determinism, &pictures, json.as_deref())
         }
-        Command::Replay { seed_file, json } => replay(&seed_file, json.as_deref()),
+        Command::Replay { seed_file, pictures, json } => {
+            replay(&seed_file, &pictures, json.as_deref())
+        }
         Command::List { json } => report::list::print(json.as_deref()).map(|()| 0),
     };
     match code {
@@ -85,9 +137,10 @@ fn run(
     seed: u64,
     sets: &[String],
     check: bool,
-    trace: Option<PathBuf>,
+    pictures: &Pictures,
     json: Option<&Path>,
 ) -> anyhow::Result<u8> {
+    pictures.check()?;
     let plan = Plan::load(path, sets)?.expand(seed)?;
     let mut replay = format!("cargo sim run {} --seed {seed}", path.display());
     for set in sets {
@@ -97,8 +150,8 @@ fn run(
     if !quiet {
         eprintln!("{}", runner::headline(&plan, seed));
     }
-    let job = Job { plan: &plan, seed, trace, quiet };
-    let mut report = job.run();
+    let job = Job { plan: &plan, seed, quiet, options: pictures.options() };
+    let (mut report, outcome) = job.run_fully();
     if check {
         let again = runner::fingerprint_in_child(path, seed, sets)?;
         if again != report.fingerprint {
@@ -107,23 +160,26 @@ fn run(
             report.expectations_missed.push(missed);
         }
     }
+    pictures.draw(&report, &outcome, &replay)?;
     finish(&report, &plan, &replay, json)
 }
 
-fn replay(path: &Path, json: Option<&Path>) -> anyhow::Result<u8> {
+fn replay(path: &Path, pictures: &Pictures, json: Option<&Path>) -> anyhow::Result<u8> {
+    pictures.check()?;
     let file = SeedFile::load(path)?;
     let replay = format!("cargo sim replay {}", path.display());
     let quiet = json.is_some_and(|json| json == Path::new("-"));
     if !quiet {
         eprintln!("{}\n{}", file.story.trim(), runner::headline(&file.plan, file.seed.0));
     }
-    let job = Job { plan: &file.plan, seed: file.seed.0, trace: None, quiet };
-    let mut report = job.run();
+    let job = Job { plan: &file.plan, seed: file.seed.0, quiet, options: pictures.options() };
+    let (mut report, outcome) = job.run_fully();
     if report.commit == file.found.commit && report.fingerprint != file.found.fingerprint {
         report.verdict = Verdict::Nondeterminism;
         let missed = format!("at this commit the fingerprint was {}", file.found.fingerprint);
         report.expectations_missed.push(missed);
     }
+    pictures.draw(&report, &outcome, &replay)?;
     print_report(&report, &replay, json)?;
     let fails = report.verdict != Verdict::Pass;
     if !quiet {

@@ -183,6 +183,7 @@ impl Measure {
             Event::ProductionStarted { optimistic: true, .. } => self.probe("optimistic-handover"),
             Event::CatchUp(_) => self.probe("catch-up"),
             Event::Equivocation(_) => self.probe("equivocation-seen"),
+            Event::Offence(..) => self.probe("offence-seen"),
             Event::Contradiction(_) => self.probe("contradiction-seen"),
             Event::TimeoutCrashed(_) | Event::Timeout(_) => self.probe("timeout"),
             Event::BlockStored { origin: Origin::Store, .. } => self.probe("block-from-store"),

@@ -31,6 +31,7 @@
 //!
 //! This room knows no simulator and no node: only the words of the protocol's model.
 
+mod behaviour;
 mod budget;
 mod concrete;
 mod draw;
@@ -42,8 +43,10 @@ mod select;
 mod settings;
 mod shape;
 mod source;
+mod swarm;
 mod units;
 
+pub use behaviour::{BEHAVIOURS, Behaviour, Behaviours};
 pub use budget::{Budget, Phase, Reason, Recovery, SLACK_LIMIT};
 pub use concrete::{Concrete, Edge, Node};
 pub use error::{Excerpt, PlanError};
@@ -55,4 +58,5 @@ pub use settings::{
     SOMETIMES, Safety, Workload,
 };
 pub use shape::{Delay, Map, RegionShape, ShapeError, StakeShape, TOTAL, TRUNCATION};
+pub use swarm::Swarm;
 pub use units::{Drift, Nanos, Offset, Rate, Share, Size, UnitError, percent};

@@ -132,3 +132,108 @@ fn mainnet_100() {
         assert_eq!(pass("mainnet-100", 23).plan.nodes.len(), 100);
     });
 }
+
+/// Runs a plan of liars with signatures that cost nothing, and wants these lies to have happened.
+fn withstand(plan: &str, seed: u64, lies: &[&str]) -> Run {
+    let run = Scenario::plan(plan).seed(seed).set("cluster.crypto=null").run();
+    run.passes();
+    for lie in lies {
+        assert!(run.probe(lie) > 0, "{lie} never happened");
+    }
+    run
+}
+
+#[test]
+fn equivocating_leader() {
+    in_child("equivocating_leader", || {
+        withstand("equivocating-leader", 31, &["equivocating-leader", "two-faced-votes"]);
+    });
+}
+
+#[test]
+fn split_at_threshold() {
+    in_child("split_at_threshold", || {
+        let lies = ["split-at-threshold", "late-block", "deciding-votes"];
+        let run = withstand("split-at-threshold", 32, &lies);
+        assert!(run.probe("safe-to-notar") > 0);
+    });
+}
+
+#[test]
+fn withheld_shreds() {
+    in_child("withheld_shreds", || {
+        withstand("withheld-shreds", 33, &["withheld-shreds", "skip-certificate"]);
+    });
+}
+
+/// Rotor succeeds for every slice of a correct leader; the plan's `recovery` gate and O45 say so.
+#[test]
+fn dark_relays() {
+    in_child("dark_relays", || {
+        let run = withstand("dark-relays", 34, &["dark-relays", "relay-flood", "malformed-shreds"]);
+        assert_eq!(run.slots().skipped, 0);
+    });
+}
+
+#[test]
+fn lying_repair() {
+    in_child("lying_repair", || {
+        withstand("lying-repair", 35, &["lying-repair", "repair-flood", "repair"]);
+    });
+}
+
+#[test]
+fn certificate_games() {
+    in_child("certificate_games", || {
+        let lies = ["withheld-certificates", "votes-for-one", "forged-certificates"];
+        withstand("certificate-games", 36, &lies);
+    });
+}
+
+#[test]
+fn vote_spam() {
+    in_child("vote_spam", || {
+        withstand("vote-spam", 37, &["vote-spam", "fallback-spam", "double-votes"]);
+    });
+}
+
+#[test]
+fn twins() {
+    in_child("twins", || {
+        withstand("twins", 38, &["twins"]);
+    });
+}
+
+#[test]
+fn twenty_twenty() {
+    in_child("twenty_twenty", || {
+        let run = withstand("twenty-twenty", 39, &["two-faced-votes", "dark-relays"]);
+        assert_eq!(run.outcome.recorder().scene.budget.byzantine, 199);
+    });
+}
+
+#[test]
+fn example_44() {
+    in_child("example_44", || {
+        let run = withstand("example-44", 40, &["equivocating-leader", "two-faced-votes"]);
+        let recorder = run.outcome.recorder();
+        let heal = recorder.measure.recoveries.last().unwrap();
+        assert!(heal.first.is_some(), "finality returns with those who were down");
+    });
+}
+
+/// The one plan in which two truths are legal: some seed shows them, no seed fails for it.
+#[test]
+fn over_budget() {
+    let broken = (0..8).any(|seed| {
+        let found = child_result("over_budget", &seed.to_string(), |seed| {
+            let plan = Scenario::plan("over-budget").seed(seed.parse().unwrap());
+            let run = plan.set("cluster.crypto=null").run();
+            run.passes();
+            let oracles = run.outcome.violations();
+            oracles.iter().any(|v| ["O1", "O2", "O3"].contains(&v.oracle)).to_string()
+        });
+        found == "true"
+    });
+    assert!(broken, "the liars are too weak to break what they should be able to break");
+}

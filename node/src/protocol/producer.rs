@@ -133,7 +133,11 @@ impl Producer {
             cursor: 0,
         });
         self.fill(cx, out);
-        self.close(cx, out);
+        // The first slice leaves now, unless it was full and has left. Closing another one would
+        // go past the permitted slices when more transactions wait than a block can hold.
+        if self.building.as_ref().is_some_and(|building| building.roots.is_empty()) {
+            self.close(cx, out);
+        }
     }
 
     /// ParentReady for the window being built: the clock starts; `switch` holds another parent
@@ -372,19 +376,19 @@ mod tests {
         assert_eq!(slot8[switched].2.transactions, [transaction(1, 100)]);
     }
 
+    /// A transaction of 1,200 bytes.
+    fn big(i: u64) -> Transaction {
+        let mut bytes = vec![0; 1_200];
+        bytes[..8].copy_from_slice(&i.to_le_bytes());
+        let payload = crate::protocol::bounded::BoundedBytes::new(bytes.into()).unwrap();
+        Transaction { valid_until: Slot(100), payload }
+    }
+
     #[test]
     fn full_slices_close_at_once_and_the_last_permitted_one_waits() {
         let mut leader = Leader::new();
         leader.params.max_slices = 4;
         leader.begin(0, true);
-        let big = |i: u64| {
-            let mut bytes = vec![0; 1_200];
-            bytes[..8].copy_from_slice(&i.to_le_bytes());
-            Transaction {
-                valid_until: Slot(100),
-                payload: crate::protocol::bounded::BoundedBytes::new(bytes.into()).unwrap(),
-            }
-        };
         for i in 0..200 {
             leader.ledger.admit(big(i), false, Slot(1)).unwrap();
             leader.call(10, |p, cx, out| p.fill(cx, out));
@@ -395,6 +399,28 @@ mod tests {
         leader.run_until(400);
         let last = leader.closed.iter().find(|(_, c, _)| c.last).unwrap();
         assert_eq!((last.0, last.1.slice), (400, 3));
+    }
+
+    /// More waits than a block can hold, as after a long stall: no slice past the permitted ones.
+    #[test]
+    fn a_backlog_does_not_push_a_window_past_its_slices() {
+        for (slices, ready) in [(2, true), (2, false), (4, true)] {
+            let mut leader = Leader::new();
+            leader.params.max_slices = slices;
+            for i in 0..600 {
+                leader.ledger.admit(big(i), false, Slot(1)).unwrap();
+            }
+            leader.begin(0, ready);
+            assert_eq!(leader.closed.len(), usize::from(slices) - 1, "the last one waits");
+            if !ready {
+                leader.run_until(300);
+                leader.call(300, |p, cx, out| p.on_ready(cx, None, out));
+            }
+            leader.run_until(5_000);
+            assert!(leader.closed.iter().all(|(_, c, _)| c.slice < slices));
+            let lasts = leader.closed.iter().filter(|(_, c, _)| c.last && c.slice == slices - 1);
+            assert_eq!(lasts.count(), 4, "four whole blocks");
+        }
     }
 
     #[test]

@@ -56,6 +56,8 @@ impl<'a> Faults<'a> {
             Effect::LateStart {} => return Some(Lifecycle::Start(nodes)),
             Effect::Pause {} if begins => nodes.iter().for_each(|&node| self.world.pause(node)),
             Effect::Pause {} => nodes.iter().for_each(|&node| self.world.resume(node)),
+            // The liars look at the clock of the plan themselves.
+            Effect::Byzantine { .. } => {}
             Effect::ClockJump { by } => {
                 nodes.iter().for_each(|&node| self.world.jump_wall_clock(node, by.0));
             }

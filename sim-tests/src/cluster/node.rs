@@ -5,6 +5,7 @@ use super::env::SimEnv;
 use super::memory::MemoryDisk;
 use super::recorder::Recorder;
 use super::{Tamper, Wrap, setup};
+use crate::byzantine::Adversary;
 use crate::plan::Concrete;
 use crate::workload::Workload;
 use crate::world::{Arrival, Port, WALL_START_NS, World};
@@ -35,6 +36,8 @@ pub struct Program {
     pub recorder: Arc<Mutex<Recorder>>,
     /// Its clients.
     pub workload: Arc<Workload>,
+    /// Who lies.
+    pub adversary: Arc<Adversary>,
     /// What runs around the protocol.
     pub wrap: Option<Wrap>,
     /// What happens to what it finds in its store.
@@ -101,6 +104,7 @@ impl Program {
             Some(wrap) => wrap(me, protocol),
             None => Box::new(protocol),
         };
+        let node = self.adversary.wrap(me, node);
         let keys = setup::keys(&self.plan, self.seed, me.0);
         let link = Link::new(&self.committee, me, keys.datagram(), boot);
         let link = link.expect("genesis keys are valid");

@@ -7,7 +7,9 @@ use super::datagram::{Packet, digest};
 use crate::measure::Measure;
 use crate::oracles::history::History;
 use crate::oracles::{Context, Fact, Findings, Oracle, Scene, Violation};
+use crate::trace::Record;
 use crate::trace::fingerprint::Fingerprint;
+use crate::trace::log::Log;
 use crate::trace::text;
 use crate::world::observe::{Cause, Fingerprinter, NodeEvent, Observer};
 use alpenglow_node::host::net::Refused;
@@ -49,6 +51,8 @@ pub struct Recorder {
     /// The fingerprint of what was decided and when: votes, finalizations, deliveries. Equal for
     /// runs that differ in signatures only.
     pub decisions: Fingerprint,
+    /// What nodes observed, if somebody wants to look at it afterwards.
+    pub log: Option<Log>,
     print: Fingerprinter<Packet>,
     oracles: Vec<Box<dyn Oracle + Send>>,
     /// Which of them watch shreds.
@@ -72,6 +76,7 @@ impl Recorder {
             violations: Vec::new(),
             refused: BTreeMap::new(),
             decisions: print.clone(),
+            log: None,
             print: Fingerprinter::new(print, digest),
             shred_watchers: (0..oracles.len()).filter(|i| oracles[*i].watches_shreds()).collect(),
             oracles,
@@ -92,6 +97,12 @@ impl Recorder {
     /// The fingerprint so far.
     pub fn fingerprint(&self) -> &Fingerprint {
         &self.print.fingerprint
+    }
+
+    /// The run as recorded so far, if it is recorded.
+    pub fn record(&self, end_ns: u64) -> Option<Record<'_>> {
+        let (scene, violations) = (&self.scene, self.violations.as_slice());
+        self.log.as_ref().map(|log| Record { log, scene, violations, end_ns })
     }
 
     /// World time of the last event.
@@ -158,7 +169,11 @@ impl Recorder {
     }
 
     fn collect(&mut self) {
-        self.violations.extend(self.findings.take());
+        let found = self.findings.take();
+        if let Some(log) = self.log.as_mut().filter(|_| !found.is_empty()) {
+            log.violated();
+        }
+        self.violations.extend(found);
         for (recovery, bound_ns) in self.findings.take_bounds() {
             self.measure.recoveries[recovery].bound_ns = bound_ns;
         }
@@ -176,6 +191,9 @@ impl Recorder {
             if writeln!(writer, "{line}").is_err() {
                 self.trace = None; // a full disk of the harness must not end the run
             }
+        }
+        if let Some(log) = &mut self.log {
+            log.take(self.now_ns, node, &fact);
         }
         if !self.scene.correct[node.index()] {
             return;

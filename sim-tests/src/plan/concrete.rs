@@ -16,12 +16,13 @@
 pub(super) mod check;
 
 use super::error::PlanError;
-use super::fault::Fault;
+use super::fault::{Effect, Fault};
 use super::settings::{Cpu, Crypto, Disk, Expect, Network, Params, Run, Workload};
 use super::shape::{Delay, Map};
 use super::source::Source;
 use super::units::{Drift, Nanos, Offset};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 /// A world, ready to run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -102,6 +103,12 @@ impl Concrete {
     /// All stake.
     pub fn total_stake(&self) -> u64 {
         self.nodes.iter().map(|node| node.stake).sum()
+    }
+
+    /// Every identity that is byzantine at any time of the run.
+    pub fn byzantine(&self) -> BTreeSet<u16> {
+        let lies = self.faults.iter().filter(|f| matches!(f.effect, Effect::Byzantine { .. }));
+        lies.flat_map(|fault| fault.nodes.iter().copied()).collect()
     }
 
     /// How long a packet takes from node `from` to node `to`, both below the number of nodes,

@@ -19,6 +19,10 @@ use std::collections::BTreeMap;
 impl Plan {
     /// The world of this plan under `seed`, checked against the fault budget.
     pub fn expand(&self, seed: u64) -> Result<Concrete, PlanError> {
+        self.under(seed)?.expand_written(seed)
+    }
+
+    fn expand_written(&self, seed: u64) -> Result<Concrete, PlanError> {
         let document = &self.document;
         let cluster = &document.cluster;
         let stakes = cluster.stake.stakes(cluster.nodes.into()).map_err(|e| {

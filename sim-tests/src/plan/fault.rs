@@ -9,6 +9,7 @@
 //! end; where two faults of one kind meet on a link, or a fault meets the base value, the worse of
 //! the two counts. Bandwidth, disk and clock faults apply to the selected nodes.
 
+use super::behaviour::Behaviours;
 use super::settings::{Bursts, CrashMode, Reordering};
 use super::units::{Nanos, Offset, Rate, Share, percent};
 use serde::{Deserialize, Serialize};
@@ -106,6 +107,11 @@ pub enum Effect {
         /// Time of one sync.
         sync: Nanos,
     },
+    /// The identities lie. Their stake counts as byzantine over the whole run, whenever they do it.
+    Byzantine {
+        /// How.
+        behaviour: Behaviours,
+    },
     /// The wall clocks jump once.
     ClockJump {
         /// How far; negative is back.
@@ -151,6 +157,8 @@ pub(super) enum Premise {
     Late,
     /// Votes leave late, because they must be durable first.
     SlowDisk,
+    /// The nodes are not correct, in this or any other phase.
+    Lying,
     /// Nothing that the protocol counts on.
     Harmless,
 }
@@ -169,7 +177,7 @@ pub(super) struct Kind {
 
 /// Every kind of fault that a plan may name.
 #[rustfmt::skip]
-pub(super) const KINDS: [Kind; 13] = [
+pub(super) const KINDS: [Kind; 14] = [
     Kind { name: "partition",   timing: Timing::Lasting, premise: Premise::Cut,      exclusive: None },
     Kind { name: "crash",       timing: Timing::Lasting, premise: Premise::Down,     exclusive: Some("process") },
     Kind { name: "pause",       timing: Timing::Lasting, premise: Premise::Down,     exclusive: Some("process") },
@@ -182,6 +190,7 @@ pub(super) const KINDS: [Kind; 13] = [
     Kind { name: "corruption",  timing: Timing::Lasting, premise: Premise::Lossy,    exclusive: Some("corruption") },
     Kind { name: "bandwidth",   timing: Timing::Lasting, premise: Premise::Lossy,    exclusive: Some("bandwidth") },
     Kind { name: "disk-slow",   timing: Timing::Lasting, premise: Premise::SlowDisk, exclusive: Some("disk-slow") },
+    Kind { name: "byzantine",   timing: Timing::Lasting, premise: Premise::Lying,    exclusive: None },
     Kind { name: "clock-jump",  timing: Timing::Instant, premise: Premise::Harmless, exclusive: None },
 ];
 
@@ -208,6 +217,7 @@ impl Effect {
             Effect::Corruption { .. } => "corruption",
             Effect::Bandwidth { .. } => "bandwidth",
             Effect::DiskSlow { .. } => "disk-slow",
+            Effect::Byzantine { .. } => "byzantine",
             Effect::ClockJump { .. } => "clock-jump",
         }
     }
@@ -220,7 +230,8 @@ impl Effect {
     /// Whether messages (or what a node remembers of them) can be lost, not merely late.
     pub(super) fn loses_messages(&self) -> bool {
         match self.kind().premise {
-            Premise::Down | Premise::Lossy => true,
+            // Liars that relay or lead make correct nodes miss shreds.
+            Premise::Down | Premise::Lossy | Premise::Lying => true,
             Premise::Cut => !matches!(self, Effect::Partition { style: CutStyle::Jam }),
             Premise::Late | Premise::SlowDisk | Premise::Harmless => false,
         }
@@ -259,6 +270,7 @@ impl fmt::Display for Effect {
             Effect::Corruption { share } => write!(f, "{share} of packets damaged"),
             Effect::Bandwidth { rate } => write!(f, "upload limited to {rate}"),
             Effect::DiskSlow { sync } => write!(f, "{sync} for each sync"),
+            Effect::Byzantine { behaviour } => write!(f, "byzantine: {behaviour}"),
             Effect::ClockJump { by } => write!(f, "wall clock jumps by {by}"),
         }
     }

@@ -5,7 +5,8 @@
 //! of them and still say where a mistake stands. First the keys that all kinds share are taken
 //! out: `kind`, `at`, `for`, and who is hit (`nodes`, `stake` or `region`; for a partition
 //! `side = { ... }`). What is left are the parameters of the kind, and reads as its
-//! [`Effect`] variant. A crash has two keys more: `permanent` and `rolling`.
+//! [`Effect`] variant. A crash has two keys more, `permanent` and `rolling`; a byzantine fault has
+//! `permanent`.
 
 use super::error::{PlanError, Words, unknown};
 use super::fault::{Effect, KINDS, Kind, Timing};
@@ -13,6 +14,7 @@ use super::select::Selection;
 use super::settings::{Cpu, Crypto, Disk, Expect, Network, Params, Run, Workload};
 use super::shape::{RegionShape, StakeShape};
 use super::source::{Source, Table, Value};
+use super::swarm::Swarm;
 use super::units::{Drift, Nanos, Offset, Share};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -35,6 +37,18 @@ pub struct Plan {
     /// The faults, in the order of the file.
     pub faults: Vec<FaultRow>,
     pub(super) source: Source,
+    /// With a `[swarm]`, what the above is completed from under each seed; they are the plan of
+    /// seed 0 then.
+    pub(super) drawn: Option<Drawn>,
+}
+
+/// A plan with a `[swarm]`, before anything is drawn.
+#[derive(Clone, Debug)]
+pub(super) struct Drawn {
+    swarm: Swarm,
+    file: String,
+    text: String,
+    sets: Vec<String>,
 }
 
 /// The sections of a plan file.
@@ -73,6 +87,9 @@ pub struct Document {
     /// Declared so that an error can list the key; the rows are read one by one.
     #[serde(default, rename = "fault")]
     _faults: IgnoredAny,
+    /// Likewise: it is taken out before the rest is read.
+    #[serde(default, rename = "swarm")]
+    _swarm: IgnoredAny,
 }
 
 /// Who takes part.
@@ -144,7 +161,24 @@ impl Plan {
 
     /// Reads a plan from `text`. `file` is how errors call it.
     pub fn parse(name: &str, file: &str, text: &str, sets: &[String]) -> Result<Plan, PlanError> {
-        let (source, root) = Source::parse(file, text, sets)?;
+        let (source, mut root) = Source::parse(file, text, sets)?;
+        let Some(swarm) = root.remove("swarm") else { return Plan::read(name, source, root) };
+        let range = swarm.span();
+        let swarm: Swarm = source.read_value(swarm, &[])?;
+        swarm.check().map_err(|words| source.error(range, words))?;
+        let drawn = Drawn { swarm, file: file.into(), text: text.into(), sets: sets.into() };
+        Ok(Plan { drawn: Some(drawn.clone()), ..drawn.plan(name, 0)? })
+    }
+
+    /// The plan of one seed: itself, unless it has a `[swarm]`.
+    pub(super) fn under(&self, seed: u64) -> Result<Cow<'_, Plan>, PlanError> {
+        match &self.drawn {
+            None => Ok(Cow::Borrowed(self)),
+            Some(drawn) => drawn.plan(&self.name, seed).map(Cow::Owned),
+        }
+    }
+
+    fn read(name: &str, source: Source, root: Table<'_>) -> Result<Plan, PlanError> {
         let rows = root.get("fault").cloned();
         // First of all: the keys of another format would only be called unknown.
         let format = root.get("plan_format").cloned();
@@ -168,7 +202,18 @@ impl Plan {
                 return Err(source.error(range, (words.0.into(), words.1.into())));
             }
         }
-        Ok(Plan { name: name.into(), document, faults, source })
+        Ok(Plan { name: name.into(), document, faults, source, drawn: None })
+    }
+}
+
+impl Drawn {
+    /// The plan that `seed` draws, under what the file and the overrides state.
+    fn plan(&self, name: &str, seed: u64) -> Result<Plan, PlanError> {
+        let text = self.swarm.write(seed);
+        let (source, mut root) = Source::parse(&self.file, &self.text, &self.sets)?;
+        root.remove("swarm");
+        source.complete(&mut root, &format!("{} under seed {seed}", self.file), &text)?;
+        Plan::read(name, source, root)
     }
 }
 
@@ -225,11 +270,12 @@ impl<'s, 'a> Row<'s, 'a> {
         };
         let selection = self.selection(kind)?;
         let crash = kind.name == "crash";
-        let permanent = if crash { self.take("permanent")?.unwrap_or(false) } else { false };
+        let lasts = crash || kind.name == "byzantine";
+        let permanent = if lasts { self.take("permanent")?.unwrap_or(false) } else { false };
         let rolling = if crash { self.take("rolling")? } else { None };
         if permanent && (lasting.is_some() || rolling.is_some()) {
             return Err(self.error(
-                "a permanent crash cannot end or roll",
+                "what is permanent cannot end or roll",
                 "remove `permanent`, or remove `for` and `rolling`",
             ));
         }
@@ -291,6 +337,7 @@ impl<'s, 'a> Row<'s, 'a> {
         let mut more = SHARED.to_vec();
         match kind.name {
             "partition" => more.push("side"),
+            "byzantine" => more.extend(WHO.iter().chain(&["permanent"])),
             "crash" => more.extend(WHO.iter().chain(&["permanent", "rolling"])),
             _ => more.extend(WHO),
         }

@@ -227,12 +227,12 @@ pub struct Expect {
     pub finalization_p50: Option<Nanos>,
     /// The 99th percentile of the same.
     pub finalization_p99: Option<Nanos>,
-    /// Events of [`SOMETIMES`] that must happen in at least one run of a sweep.
+    /// Events of [`SOMETIMES`], or behaviours, that must happen in at least one run of a sweep.
     pub sometimes: Vec<String>,
 }
 
 /// What a plan may say should happen sometimes.
-pub const SOMETIMES: [&str; 11] = [
+pub const SOMETIMES: [&str; 16] = [
     "fast-finalization",
     "slow-finalization",
     "skip-certificate",
@@ -244,6 +244,11 @@ pub const SOMETIMES: [&str; 11] = [
     "epoch-end",
     "catch-up",
     "full-slice",
+    "equivocation-seen",
+    "offence-seen",
+    "safe-to-notar",
+    "safe-to-skip",
+    "safety-broken",
 ];
 
 impl Default for Expect {

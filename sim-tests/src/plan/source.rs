@@ -64,6 +64,24 @@ impl Source {
         Ok((source, table))
     }
 
+    /// Adds what `text` says and `table` does not; lists are appended. The text is ours, so that
+    /// a mistake in it is shown as it stands.
+    pub(super) fn complete<'a>(
+        &self,
+        table: &mut Table<'a>,
+        name: &str,
+        text: &'a str,
+    ) -> Result<(), PlanError> {
+        let drawn = DeTable::parse(text).map_err(|e| PlanError {
+            place: name.into(),
+            excerpt: None,
+            what: format!("not TOML: {}\n{text}", e.message()),
+            remedy: "this is a mistake of the swarm, please report it".into(),
+        })?;
+        fill(table, drawn.into_inner());
+        Ok(())
+    }
+
     /// Reads a table as `T`. `more` are keys that the caller took out of the table before.
     pub(super) fn read<'a, T: Deserialize<'a>>(
         &self,
@@ -205,6 +223,23 @@ fn insert<'a>(
             Ok(())
         }
         _ => Err(too_deep(first, next)),
+    }
+}
+
+/// Takes from `more` what `table` does not have.
+fn fill<'a>(table: &mut Table<'a>, more: Table<'a>) {
+    for (key, value) in more {
+        let value = relocate(value.into_inner(), &(0..0));
+        match (table.get_mut(key.get_ref().as_ref()).map(Spanned::get_mut), value.into_inner()) {
+            (None, value) => {
+                table.insert(Spanned::new(0..0, key.into_inner()), Spanned::new(0..0, value));
+            }
+            (Some(DeValue::Table(inner)), DeValue::Table(more)) => fill(inner, more),
+            (Some(DeValue::Array(rows)), DeValue::Array(more)) => {
+                more.into_iter().for_each(|row| rows.push(row));
+            }
+            (Some(_), _) => {}
+        }
     }
 }
 

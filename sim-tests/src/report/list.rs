@@ -1,7 +1,7 @@
 //! What there is to run: the plans and the kept failures of the working directory.
 
 use super::seedfile::{Expectation, SeedFile};
-use crate::plan::Plan;
+use crate::plan::{BEHAVIOURS, Behaviour, Plan};
 use comfy_table::{Table, presets::UTF8_HORIZONTAL_ONLY};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,16 @@ use std::path::{Path, PathBuf};
 #[derive(Serialize)]
 struct Listing {
     plans: Vec<Entry>,
+    behaviours: Vec<Lie>,
     seeds: Vec<Entry>,
+}
+
+/// A way to lie, for `kind = "byzantine"`.
+#[derive(Serialize)]
+struct Lie {
+    behaviour: &'static str,
+    id: &'static str,
+    shows: &'static str,
 }
 
 #[derive(Serialize)]
@@ -44,7 +53,9 @@ pub fn print(json: Option<&Path>) -> anyhow::Result<()> {
         Ok(file) => Entry { path, about: one_line(&file.story), expect: Some(file.expect.verdict) },
         Err(error) => Entry { path, about: format!("unusable: {error}"), expect: None },
     };
+    let lie = |lie: Behaviour| Lie { behaviour: lie.name, id: lie.id, shows: lie.shows };
     let listing = Listing {
+        behaviours: BEHAVIOURS.map(lie).into(),
         plans: files("fault-plans").into_iter().map(plan).collect(),
         seeds: files("seeds").into_iter().map(seed).collect(),
     };
@@ -52,7 +63,7 @@ pub fn print(json: Option<&Path>) -> anyhow::Result<()> {
     match json {
         Some(path) if path == Path::new("-") => println!("{text}"),
         Some(path) => std::fs::write(path, text + "\n")?,
-        None => println!("{}", table(&listing)),
+        None => println!("{}\n{}", table(&listing), lies(&listing)),
     }
     Ok(())
 }
@@ -68,6 +79,17 @@ fn table(listing: &Listing) -> Table {
             _ => "",
         };
         table.add_row([entry.path.display().to_string(), format!("{}{open}", entry.about)]);
+    }
+    table
+}
+
+fn lies(listing: &Listing) -> Table {
+    let mut table = Table::new();
+    table.load_style(UTF8_HORIZONTAL_ONLY).set_width(100);
+    table.set_content_arrangement(comfy_table::ContentArrangement::Dynamic);
+    table.set_header(["behaviour of kind = \"byzantine\"", "", "what an observer sees"]);
+    for lie in &listing.behaviours {
+        table.add_row([lie.behaviour, lie.id, lie.shows]);
     }
     table
 }

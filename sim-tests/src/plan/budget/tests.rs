@@ -185,6 +185,22 @@ fn over_budget_must_be_said() {
     expand(&[slow, "expect.liveness=false".to_owned()]).unwrap();
 }
 
+/// 10 s without a quorum and 10.4 s until lost votes come again are 26 windows of 0.81 s, and 17
+/// may fail after that.
+#[test]
+fn an_epoch_must_outlast_the_faults() {
+    let dark = fault("crash", 10, 10, "nodes = [0, 1, 2]");
+    let of = |slots: u32, faults: &str| {
+        plan("1, 1, 1, 1, 1", HEAL, &format!("[params]\nepoch_slots = {slots}\n{faults}")).expand(1)
+    };
+    assert!(of(172, &dark).is_ok());
+    let error = of(168, &dark).unwrap_err().to_string();
+    assert!(error.contains("in which 172 slots can pass, and an epoch of 168"), "{error}");
+    let again = dark.clone() + &fault("crash", 22, 10, "nodes = [1, 2, 3]");
+    assert!(of(172, &again).is_err(), "2 s in between are not enough to finalize anything");
+    assert!(of(8, &fault("crash", 10, 10, "nodes = [0, 1]")).is_ok(), "60 % go on");
+}
+
 #[test]
 fn recoveries_say_whether_a_bound_applies() {
     let faults = fault("partition", 5, 5, "side = { nodes = [0] }\nstyle = \"jam\"")
@@ -307,4 +323,48 @@ proptest! {
         let promised = phase.reasons.is_empty();
         prop_assert_eq!(promised, phase.reachable * 5 >= budget.total * 3);
     }
+}
+
+/// 199 of 1,000 lie and 200 are down: 601 owe progress, unless the lies split the votes; 200 that
+/// lie are too many, even if no two of them ever lie at the same time.
+#[test]
+fn liars_count_over_the_whole_run() {
+    const STAKES: &str = "199, 1, 200, 300, 300";
+    let lie = |how: &str, node: u8, at: u32| {
+        let rest = format!("behaviour = {how}\nnodes = [{node}]");
+        fault("byzantine", at, 5, &rest)
+    };
+    let crash = fault("crash", 10, 10, "nodes = [2]");
+    let one = world(STAKES, HEAL, &(lie("\"dark-relays\"", 0, 30) + &crash));
+    let budget = Budget::of(&one);
+    assert_eq!((budget.byzantine, budget.safety()), (199, true));
+    let at = |s: u64| budget.at(Nanos::from_secs(s));
+    assert_eq!((at(0).byzantine, at(0).reachable), (199, 801), "before it lies, too");
+    assert_eq!((at(11).crashed, at(11).reachable), (200, 601));
+    assert_eq!(promised(&one), [(0, None)]);
+    // A crash of the liar takes nothing more away.
+    let down = fault("crash", 10, 10, "nodes = [0]");
+    let same = world(STAKES, HEAL, &(lie("\"dark-relays\"", 0, 30) + &down));
+    assert_eq!(Budget::of(&same).at(Nanos::from_secs(11)).reachable, 801);
+
+    let split = world(STAKES, HEAL, &(lie("[\"vote-spam\", \"twins\"]", 0, 12) + &crash));
+    assert_eq!(promised(&split), [(0, Some(12)), (17, None)]);
+    assert_eq!(
+        Budget::of(&split).explain(Nanos(0), Nanos::from_secs(60)),
+        ["leaders split the votes while only 60.1 % are correct and in touch from 12.000 s to \
+          17.000 s: byzantine #1"]
+    );
+
+    let both = lie("\"twins\"", 0, 30) + &lie("\"twins\"", 1, 40);
+    let refused = plan(STAKES, HEAL, &both).expand(1).unwrap_err();
+    assert_eq!(
+        refused.what,
+        "byzantine stake 20.0 % over the run, 20.0 % of it by 40.000 s (byzantine #2), and safety \
+         is promised below 20 %"
+    );
+    let said = both + "[expect]\nsafety = \"may-break\"\n";
+    let refused = plan(STAKES, HEAL, &said).expand(1).unwrap_err();
+    assert_eq!(refused.what, "byzantine stake 20.0 %, not below 20 % from 0.000 s on");
+    let said = Budget::of(&world(STAKES, HEAL, &(said + "liveness = false\n")));
+    assert_eq!((said.safety(), said.promised()), (false, vec![]));
 }

@@ -6,6 +6,7 @@
 //! that to the row of the plan file.
 
 use super::Concrete;
+use crate::plan::behaviour::BEHAVIOURS;
 use crate::plan::error::{Words, unknown};
 use crate::plan::fault::{Effect, Fault, Timing};
 use crate::plan::file::PLAN_FORMAT;
@@ -258,10 +259,11 @@ impl Concrete {
             "end it earlier, or heal later",
         )?;
         ensure(
-            fault.end.is_some() || matches!(fault.effect, Effect::Crash { .. }),
+            fault.end.is_some()
+                || matches!(fault.effect, Effect::Crash { .. } | Effect::Byzantine { .. }),
             "end",
             || format!("a {} cannot outlive heal_at", kind.name),
-            "give it an end: only a crash can be permanent",
+            "give it an end: only crashed and byzantine nodes can be permanent",
         )
     }
 
@@ -290,8 +292,9 @@ impl Concrete {
 
     fn check_expectations(&self) -> Check {
         let expect = &self.expect;
-        if let Some(name) = expect.sometimes.iter().find(|s| !SOMETIMES.contains(&s.as_str())) {
-            let known = SOMETIMES.map(str::to_owned).to_vec();
+        let goals = || SOMETIMES.into_iter().chain(BEHAVIOURS.map(|lie| lie.name));
+        if let Some(name) = expect.sometimes.iter().find(|s| !goals().any(|goal| goal == **s)) {
+            let known = goals().map(str::to_owned).collect();
             let (what, remedy) = unknown("goal", name, known, &[]);
             return Err(Defect::new("expect.sometimes", what, &remedy));
         }
