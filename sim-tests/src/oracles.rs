@@ -158,6 +158,9 @@ pub enum Fact<'a> {
     /// What the disk holds after a crash, told before the next start: the vote log, and the ledger
     /// in order.
     Image(&'a [Vote], &'a [BlockId]),
+    /// The same for a disk that was lost or has rotted: the vote log is not whole, and the ledger
+    /// is what is left of it, in order. The identity must never vote again (10.4).
+    LogLost(&'a [BlockId]),
 }
 
 /// A broken property.

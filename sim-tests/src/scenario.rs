@@ -11,6 +11,7 @@
 //!
 //! One process makes one run, so each run of a test goes into a child of its own.
 
+use crate::cluster::power::PowerCuts;
 use crate::cluster::{self, Options, Outcome, Tamper, Wrap};
 use crate::oracles::Violation;
 use crate::plan::{Concrete, Plan, Safety};
@@ -94,6 +95,12 @@ impl Scenario {
     /// Nodes find something else in their stores than they left there.
     pub fn tamper(mut self, tamper: Tamper) -> Scenario {
         self.options.tamper = Some(tamper);
+        self
+    }
+
+    /// The power of a node fails between its steps.
+    pub fn power(mut self, cuts: PowerCuts) -> Scenario {
+        self.options.power = Some(cuts);
         self
     }
 

@@ -5,6 +5,7 @@
 //! wait for the disk, and the records that wait for the commit under way. One commit is under way
 //! at a time; what comes meanwhile shares the next one.
 
+use super::buggify::{LATE_NS, buggify};
 use super::keys::Keys;
 use super::net::{Datagram, Link, Refused};
 use super::store::StoreError;
@@ -68,6 +69,11 @@ pub trait Env {
 
     /// A datagram was dropped before anybody could be blamed for it.
     fn refused(&mut self, reason: Refused);
+
+    /// Whether the fault point of this name fires now (`buggify`). Never asked in production.
+    fn buggify(&mut self, _point: &'static str) -> bool {
+        false
+    }
 }
 
 /// What the driver drives: the protocol, or something that wraps it and lies.
@@ -128,6 +134,10 @@ pub struct Driver<E, D> {
     /// The commit under way covers everything up to this token.
     committing: Option<Token>,
     failed: bool,
+    /// A fault point put off the next commit until then.
+    commit_from: Option<Time>,
+    /// A fault point put off what was handed over until then.
+    late: Option<(Time, Arrival)>,
     /// Effects that wait for their token.
     held: BTreeMap<Token, Vec<Effect>>,
     /// Inputs that the effects of this moment bring about; empty between two arrivals.
@@ -162,30 +172,41 @@ impl<E: Env, D: Doorway> Driver<E, D> {
             urgent: false,
             committing: None,
             failed: false,
+            commit_from: None,
+            late: None,
             held: BTreeMap::new(),
             inputs: VecDeque::new(),
             effects: first,
         };
         driver.carry_out();
         driver.work_off(driver.env.now());
-        driver.commit();
+        driver.commit(driver.env.now());
         driver
     }
 
     /// Runs until [`Arrival::Stop`].
     pub async fn run(mut self) {
-        let mut arrivals = Vec::new();
+        let (mut arrivals, mut rest) = (Vec::new(), Vec::new());
         loop {
-            let deadline = self.timers.keys().next().map(|(at, _)| *at);
-            self.env.next(deadline, &mut arrivals).await;
+            if rest.is_empty() {
+                let deadline = self.deadline();
+                self.env.next(deadline, &mut arrivals).await;
+            }
+            arrivals.append(&mut rest);
             let now = self.env.now();
+            if let Some((_, arrival)) = self.late.take_if(|(until, _)| *until <= now) {
+                // Not through `in_time` again: late once is enough.
+                self.handle(now, arrival);
+            }
+            if arrivals.len() > 1 && buggify!(self.env, "driver.short_batch") {
+                rest = arrivals.split_off(arrivals.len() / 2);
+            }
             for arrival in arrivals.drain(..) {
                 if matches!(arrival, Arrival::Stop) {
                     return;
                 }
-                if let Some(input) = self.receive(arrival) {
-                    self.inputs.push_back(input);
-                    self.work_off(now);
+                if let Some(arrival) = self.in_time(arrival) {
+                    self.handle(now, arrival);
                 }
             }
             // After the arrivals: on a tie a block comes before its timeout (7.3).
@@ -194,8 +215,37 @@ impl<E: Env, D: Doorway> Driver<E, D> {
                 self.inputs.push_back(Input::Timer(timer));
                 self.work_off(now);
             }
-            self.commit();
+            self.commit(now);
         }
+    }
+
+    fn handle(&mut self, now: Time, arrival: Arrival) {
+        if let Some(input) = self.receive(arrival) {
+            self.inputs.push_back(input);
+            self.work_off(now);
+        }
+    }
+
+    /// When the driver wants to be woken, if nothing arrives.
+    fn deadline(&mut self) -> Option<Time> {
+        let timer = self.timers.keys().next().map(|(at, _)| *at);
+        let late = self.late.as_ref().map(|(until, _)| *until);
+        let early = buggify!(self.env, "driver.early_wake").then(|| self.soon());
+        [timer, late, self.commit_from, early].into_iter().flatten().min()
+    }
+
+    fn soon(&self) -> Time {
+        Time(self.env.now().0 + LATE_NS)
+    }
+
+    /// Gives the arrival back, unless a fault point lets it wait.
+    fn in_time(&mut self, arrival: Arrival) -> Option<Arrival> {
+        if matches!(arrival, Arrival::Committed(_)) && buggify!(self.env, "driver.late_completion")
+        {
+            self.late = Some((self.soon(), arrival));
+            return None;
+        }
+        Some(arrival)
     }
 
     fn receive(&mut self, arrival: Arrival) -> Option<Input> {
@@ -300,10 +350,19 @@ impl<E: Env, D: Doorway> Driver<E, D> {
 
     /// Starts the next commit if something waits for one and none is under way. Once a write
     /// has failed nothing is written any more, so nothing that waits for the disk ever leaves.
-    fn commit(&mut self) {
-        if self.committing.is_none() && self.urgent && !self.failed {
-            (self.committing, self.urgent) = (Some(self.newest), false);
-            self.env.commit(std::mem::take(&mut self.records));
+    fn commit(&mut self, now: Time) {
+        if self.committing.is_some() || !self.urgent || self.failed {
+            return;
         }
+        match self.commit_from {
+            None if buggify!(self.env, "driver.late_commit") => {
+                self.commit_from = Some(self.soon());
+                return;
+            }
+            Some(from) if from > now => return,
+            _ => self.commit_from = None,
+        }
+        (self.committing, self.urgent) = (Some(self.newest), false);
+        self.env.commit(std::mem::take(&mut self.records));
     }
 }

@@ -4,6 +4,7 @@
 //! for what nodes observe. It changes nothing: with or without oracles a run is the same run.
 
 use super::datagram::{Packet, digest};
+use super::node::DiskContent;
 use crate::measure::Measure;
 use crate::oracles::history::History;
 use crate::oracles::{Context, Fact, Findings, Oracle, Scene, Violation};
@@ -17,8 +18,7 @@ use alpenglow_node::host::store::StoreError;
 use alpenglow_node::protocol::block::{Block, Commitment, TransactionId};
 use alpenglow_node::protocol::event::Event;
 use alpenglow_node::protocol::params::TOTAL_SHREDS;
-use alpenglow_node::protocol::types::{BlockId, NodeId};
-use alpenglow_node::protocol::vote::Vote;
+use alpenglow_node::protocol::types::NodeId;
 use alpenglow_node::protocol::wire::Message;
 use borsh::BorshDeserialize;
 use bytes::Bytes;
@@ -129,8 +129,14 @@ impl Recorder {
     }
 
     /// What the disk of a crashed node holds.
-    pub fn image(&mut self, node: NodeId, votes: &[Vote], ledger: &[BlockId]) {
-        self.fact(node, Fact::Image(votes, ledger));
+    pub fn image(&mut self, node: NodeId, content: &DiskContent) {
+        match &content.log {
+            Some(votes) => self.fact(node, Fact::Image(votes, &content.ledger)),
+            None => {
+                self.measure.probe("log-lost");
+                self.fact(node, Fact::LogLost(&content.ledger));
+            }
+        }
     }
 
     /// A client hands a transaction to a node.
@@ -283,11 +289,10 @@ impl Observer<Packet> for Recorder {
         let node = NodeId(node as u16);
         match event {
             NodeEvent::Started { incarnation } => self.fact(node, Fact::Started(incarnation)),
-            NodeEvent::Crashed(_) => self.fact(node, Fact::Crashed),
+            NodeEvent::Crashed(_) | NodeEvent::Exited => self.fact(node, Fact::Crashed),
             NodeEvent::Paused => self.fact(node, Fact::Paused(true)),
             NodeEvent::Resumed => self.fact(node, Fact::Paused(false)),
-            NodeEvent::Exited
-            | NodeEvent::Freed
+            NodeEvent::Freed
             | NodeEvent::Woke
             | NodeEvent::Flushed { .. }
             | NodeEvent::Command(_) => {}

@@ -20,6 +20,7 @@ pub fn line(at_ns: u64, node: NodeId, fact: &Fact<'_>) -> String {
         Fact::Crashed => "CRASH".into(),
         Fact::Paused(true) => "PAUSE".into(),
         Fact::Paused(false) => "RESUME".into(),
+        Fact::LogLost(ledger) => format!("DISK log lost, ledger of {}", ledger.len()),
         Fact::Image(votes, ledger) => {
             format!("DISK {} votes, ledger of {}", votes.len(), ledger.len())
         }

@@ -352,6 +352,15 @@ impl<P: Payload> State<P> {
         }
     }
 
+    /// Changes the drift of a node's clocks; its timer moves along.
+    pub(super) fn set_drift(&mut self, index: usize, drift_ppb: i32) {
+        let node = &mut self.nodes[index];
+        node.clock.set_drift(self.now_ns, drift_ppb);
+        if let Some(deadline) = node.armed.take() {
+            self.arm(index, Some(deadline));
+        }
+    }
+
     pub(super) fn flush_ticket(&mut self, index: usize, ticket: u64) {
         let node = &self.nodes[index];
         let (at_ns, result) = match lock(&node.disk).flushed_at() {

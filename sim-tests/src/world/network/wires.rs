@@ -13,7 +13,7 @@
 use super::burst::Cursor;
 use super::latency::Quantiles;
 use super::uses::Uses;
-use super::{Link, Links, Network, Quality, Uplink};
+use super::{Hold, Link, Links, Network, Quality, Uplink};
 use crate::world::Payload;
 use crate::world::observe::Cause;
 use crate::world::rng::{Draw, Draws};
@@ -89,6 +89,7 @@ pub(in crate::world) struct Wires<P> {
     copy_draws: Draws,
     burst_draws: Draws,
     release_draws: Draws,
+    hold_draws: Draws,
     turn_key: u64,
 }
 
@@ -106,6 +107,7 @@ impl<P: Payload> Wires<P> {
             copy_draws: Draws::new(seed, "packet copy"),
             burst_draws: Draws::new(seed, "burst"),
             release_draws: Draws::new(seed, "release"),
+            hold_draws: Draws::new(seed, "hold"),
             turn_key: Draws::new(seed, "turn").draw(0, 0).word(0),
             config,
         };
@@ -187,13 +189,30 @@ impl<P: Payload> Wires<P> {
     }
 
     /// Arrival time and tie-break of a packet that leaves at `leaves_ns`.
-    fn way(&self, leaves_ns: u64, flight: &Flight<P>, draw: Draw) -> Arrival {
-        let Link { latency, quality } = &self.config.links[self.index(flight)];
-        let mut at_ns = leaves_ns + self.quantiles.delay(*latency, draw.word(LATENCY));
+    fn way(&mut self, leaves_ns: u64, flight: &Flight<P>, draw: Draw) -> Arrival {
+        let Link { latency, quality } = self.config.links[self.index(flight)];
+        let mut at_ns = leaves_ns + self.quantiles.delay(latency, draw.word(LATENCY));
         if draw.happens(REORDER, quality.reorder_ppb) {
             at_ns += draw.below(HELD_BACK, quality.reorder_max_ns);
         }
+        if let Some(hold) = quality.hold {
+            at_ns += self.held_ns(hold, flight);
+        }
         self.on_grid(at_ns, flight.to, draw.word(TIE))
+    }
+
+    /// How long a packet is held back on a link that does so.
+    fn held_ns(&mut self, hold: Hold, flight: &Flight<P>) -> u64 {
+        let (stream, position) = name(flight);
+        let draw = self.hold_draws.draw(stream, position);
+        // A duplicate has the name of its original: other words for it.
+        let first = if flight.copy { 4 } else { 0 };
+        if !draw.happens(first, hold.ppb) {
+            return 0;
+        }
+        let around_ns = hold.around_ns[draw.below(first + 1, 8) as usize];
+        let spread_ns = hold.spread_ns(around_ns);
+        around_ns - spread_ns + draw.below(first + 2, 2 * spread_ns)
     }
 
     fn on_grid(&self, at_ns: u64, to: u16, tie: u64) -> Arrival {
