@@ -34,6 +34,7 @@ use load::Loads;
 use power::{Power, PowerCuts};
 use recorder::Recorder;
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 const SECOND: u64 = 1_000_000_000;
@@ -67,6 +68,12 @@ pub struct Options {
     pub oracles: bool,
     /// Where to write a line of text for every fact.
     pub trace: Option<std::path::PathBuf>,
+    /// From this moment (in nanoseconds) on, everything is drawn anew with this salt.
+    pub fresh: Option<(u64, u64)>,
+    /// The run may end within a virtual second after this oracle has found something.
+    pub stop_on: Option<String>,
+    /// The events of this range are put into words.
+    pub describe: Option<Range<u64>>,
 }
 
 impl Default for Options {
@@ -82,6 +89,9 @@ impl Default for Options {
             record: false,
             oracles: true,
             trace: None,
+            fresh: None,
+            stop_on: None,
+            describe: None,
         }
     }
 }
@@ -145,6 +155,9 @@ pub fn run(plan: &Concrete, seed: u64, options: Options) -> Outcome {
             Err(error) => tracing::error!(%error, path = %path.display(), "no trace"),
         }
     }
+    if let Some(range) = &options.describe {
+        recorder.lock().expect("nobody else has it yet").describe(range.clone());
+    }
     let (watching, plan) = (recorder.clone(), Arc::new(plan.clone()));
     let result = crate::world::run(seed, move || async move {
         Run::new(plan, seed, options, committee, watching).drive().await
@@ -171,6 +184,8 @@ enum Point {
     Clean,
     /// The recovery with this number begins.
     Healed(usize),
+    /// Everything is drawn anew with this salt.
+    Fresh(u64),
     Second(u64),
 }
 
@@ -186,6 +201,8 @@ struct Run {
     /// Crashes of the node whose power fails between steps.
     power_failures: usize,
     points: Vec<Point>,
+    /// What the run was made for has happened.
+    stopped: bool,
 }
 
 impl Run {
@@ -230,6 +247,7 @@ impl Run {
             loads,
             power_failures: 0,
             points,
+            stopped: false,
         }
     }
 
@@ -255,6 +273,9 @@ impl Run {
         for (number, recovery) in recoveries.iter().enumerate() {
             self.at(recovery.at.0, Point::Healed(number));
         }
+        if let Some((at_ns, salt)) = self.options.fresh {
+            self.at(at_ns, Point::Fresh(salt));
+        }
         self.at(0, Point::Second(0));
         for node in 0..plan.nodes.len() {
             let late = plan.faults.iter().any(|fault| {
@@ -268,8 +289,8 @@ impl Run {
         loop {
             let undecided = self.recorder().undecided_until();
             match undecided.filter(|until| *until > end) {
-                Some(until) => end = self.pump_to(until, &mut faults).await,
-                None => break,
+                Some(until) if !self.stopped => end = self.pump_to(until, &mut faults).await,
+                _ => break,
             }
         }
         let mut recorder = self.recorder();
@@ -284,6 +305,9 @@ impl Run {
     /// Pumps until `end`.
     async fn pump_to(&mut self, end: u64, faults: &mut Faults<'_>) -> u64 {
         loop {
+            if self.stopped {
+                return self.world.now_ns();
+            }
             match self.world.pump(end).await {
                 Stop::Limit => return end,
                 Stop::Control(id) => match self.points[id as usize] {
@@ -292,6 +316,7 @@ impl Run {
                     Point::Edge(edge, index) => self.edge(edge, index, faults),
                     Point::Clean => faults.heal(),
                     Point::Healed(number) => self.recorder().measure.healed(number),
+                    Point::Fresh(salt) => self.world.draw_anew(salt),
                     Point::Second(second) => self.second(second, end),
                 },
             }
@@ -346,6 +371,10 @@ impl Run {
             self.world.schedule_command(at, node, index);
         }
         memo::next_generation();
+        if let Some(oracle) = &self.options.stop_on {
+            let found = self.recorder().violations.iter().any(|v| v.oracle == oracle);
+            self.stopped = found;
+        }
         let now = Nanos(self.world.now_ns());
         if let Some(progress) = &self.options.progress {
             progress(now.0, end);

@@ -31,6 +31,7 @@
 //! How often an oracle found its premises true and judged is counted for most of the later ones
 //! (`judged-O46` among the probes of a run), so that one that judges nothing is noticed.
 
+pub mod about;
 pub mod bounds;
 pub mod history;
 pub mod o10_notar_in_first_slot;

@@ -278,6 +278,12 @@ impl<P: Payload> World<P> {
         lock(&self.0.state).wires.set_uplink(node, uplink);
     }
 
+    /// Draws everything anew from now on: what happens later is one of the futures that this moment
+    /// could have, chosen by `salt`. What is under way keeps the times that were drawn for it.
+    pub fn draw_anew(&self, salt: u64) {
+        lock(&self.0.state).draw_anew(salt);
+    }
+
     /// Lets a node's clocks run fast (or slow, if negative) by so many parts per billion from now
     /// on. A timer that it waits for comes earlier or later.
     ///

@@ -147,6 +147,13 @@ impl Uptime {
         nodes.filter(move |node| self.is_up_since(*node, since_ns))
     }
 
+    /// When the faults that were in force at `at_ns`, or just before, hamper nobody any more: what a
+    /// slow disk was asked before it healed still takes its time.
+    pub fn settled(&self, at_ns: u64) -> u64 {
+        let last = self.hampered.iter().flatten().filter(|(from, to)| *from < at_ns && *to > at_ns);
+        last.map(|(_, to)| *to).max().unwrap_or(at_ns)
+    }
+
     /// True if the node has been up since `since_ns` or longer.
     pub fn is_up_since(&self, node: NodeId, since_ns: u64) -> bool {
         let hampered = |(from, to): &(u64, u64)| *from <= self.now_ns && *to > since_ns;

@@ -15,6 +15,7 @@
 
 pub(super) mod check;
 
+use super::budget::Budget;
 use super::error::PlanError;
 use super::fault::{Effect, Fault};
 use super::settings::{Cpu, CrashMode, Crypto, Disk, Expect, Network, Params, Run, Workload};
@@ -93,6 +94,12 @@ impl Concrete {
             Ok(()) => Ok(concrete),
             Err(defect) => Err(source.error_at(&defect.path(), defect.words())),
         }
+    }
+
+    /// Whether this world can run and can keep what it expects; else why not.
+    pub fn legal(&self) -> Result<(), String> {
+        let checked = self.check().and_then(|()| Budget::of(self).approve(self));
+        checked.map_err(|defect| format!("{}: {}", defect.path(), defect.words().0))
     }
 
     /// The text of this world.

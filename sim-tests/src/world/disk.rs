@@ -148,6 +148,13 @@ impl Disk {
         }
     }
 
+    /// Draws from another seed from now on.
+    pub(super) fn draw_anew(&mut self, seed: u64) {
+        self.sync_draws = Draws::new(seed, "disk sync");
+        self.tear_draws = Draws::new(seed, "disk tear");
+        self.rot_draws = Draws::new(seed, "disk rot");
+    }
+
     /// The configuration, to be read or changed.
     pub(super) fn config_mut(&mut self) -> &mut DiskConfig {
         &mut self.config
