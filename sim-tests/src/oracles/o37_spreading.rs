@@ -246,6 +246,11 @@ impl Oracle for Spreading {
             Fact::Sent(to, Message::Proof(proof)) => {
                 self.sent(node, to, Item::Proof(proof.slot()));
             }
+            // The power failed in the middle of the instant.
+            Fact::Crashed => {
+                let instant = &mut self.nodes[node.index()];
+                *instant = Instant { at_ns: instant.at_ns, ..Instant::default() };
+            }
             Fact::Started(_) => self.resume[node.index()] = None,
             Fact::LogLost(_) => {
                 self.forgetful.insert(node);
@@ -291,6 +296,13 @@ mod tests {
         let late = passed(world(), 4, NO(A), 4).later();
         let message = Message::Certificate(late.certificate(4, NO(A), &THREE, &[]));
         assert_eq!(late.sent(0, &message).found().len(), 2, "too late, and then for no reason");
+    }
+
+    #[test]
+    fn cut_off_in_the_middle() {
+        assert_eq!(passed(world(), 4, NO(A), 2).crash(0).later().start(0).found(), NOTHING);
+        let before = passed(world(), 4, NO(A), 2).later().crash(0).found();
+        assert_eq!(before, ["O37: n0 did not pass NO[4:aaaaaaaa] on to [n3, n4]"]);
     }
 
     #[test]
