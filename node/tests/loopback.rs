@@ -55,7 +55,9 @@ async fn start(
         peers: peers.to_vec(),
         store,
         restored,
+        counters: Arc::default(),
         observer: Box::new(|_| ()),
+        committed: Box::new(|_| ()),
         deliver: Box::new(move |block, transactions| {
             chain.lock().unwrap().push((block.id(), transactions.to_vec()));
         }),

@@ -73,7 +73,7 @@ fn the_protocol_is_pure() {
 
 #[test]
 fn one_module_names_the_runtime() {
-    none("node/src", &["tokio::"], &["host/runtime.rs"], "only host/runtime names tokio");
+    none("node/src", &["tokio::"], &["host/runtime"], "only host/runtime names tokio");
     none("node/src", &["madsim"], &["lib.rs"], "the simulator gives its world as a value");
     none("sim-tests/src", &["madsim::"], &["world"], "only the world names madsim");
 }

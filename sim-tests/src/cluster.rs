@@ -8,14 +8,17 @@
 pub mod datagram;
 pub mod env;
 pub mod faults;
+pub mod load;
 pub mod memory;
 pub mod node;
+pub mod points;
+pub mod power;
 pub mod recorder;
 pub mod setup;
 
 use crate::byzantine::Adversary;
 use crate::oracles::{self, Oracle, Scene, Violation};
-use crate::plan::{Budget, Concrete, Edge, Effect, Nanos};
+use crate::plan::{Budget, Concrete, CrashMode, Edge, Effect, Nanos};
 use crate::trace::log::Log;
 use crate::workload::Workload;
 use crate::world::observe::Stats;
@@ -27,8 +30,11 @@ use alpenglow_node::protocol::types::NodeId;
 use alpenglow_node::protocol::{Protocol, Restored};
 use datagram::Packet;
 use faults::{Faults, Lifecycle};
+use load::Loads;
+use power::{Power, PowerCuts};
 use recorder::Recorder;
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 const SECOND: u64 = 1_000_000_000;
@@ -52,6 +58,8 @@ pub struct Options {
     pub byzantine: BTreeSet<NodeId>,
     /// The committee that nodes believe in, instead of the true one.
     pub believed: Option<Arc<Committee>>,
+    /// Power that fails between the steps of a node. The budget knows nothing of it.
+    pub power: Option<PowerCuts>,
     /// Called once per virtual second with (now, end) in nanoseconds.
     pub progress: Option<Arc<dyn Fn(u64, u64) + Send + Sync>>,
     /// Keep what nodes observe in the recorder's log. Changes nothing but time and memory.
@@ -60,6 +68,12 @@ pub struct Options {
     pub oracles: bool,
     /// Where to write a line of text for every fact.
     pub trace: Option<std::path::PathBuf>,
+    /// From this moment (in nanoseconds) on, everything is drawn anew with this salt.
+    pub fresh: Option<(u64, u64)>,
+    /// The run may end within a virtual second after this oracle has found something.
+    pub stop_on: Option<String>,
+    /// The events of this range are put into words.
+    pub describe: Option<Range<u64>>,
 }
 
 impl Default for Options {
@@ -70,10 +84,14 @@ impl Default for Options {
             tamper: None,
             byzantine: BTreeSet::new(),
             believed: None,
+            power: None,
             progress: None,
             record: false,
             oracles: true,
             trace: None,
+            fresh: None,
+            stop_on: None,
+            describe: None,
         }
     }
 }
@@ -137,6 +155,9 @@ pub fn run(plan: &Concrete, seed: u64, options: Options) -> Outcome {
             Err(error) => tracing::error!(%error, path = %path.display(), "no trace"),
         }
     }
+    if let Some(range) = &options.describe {
+        recorder.lock().expect("nobody else has it yet").describe(range.clone());
+    }
     let (watching, plan) = (recorder.clone(), Arc::new(plan.clone()));
     let result = crate::world::run(seed, move || async move {
         Run::new(plan, seed, options, committee, watching).drive().await
@@ -153,11 +174,18 @@ pub fn run(plan: &Concrete, seed: u64, options: Options) -> Outcome {
 /// What a control point of the world means.
 #[derive(Clone, Copy)]
 enum Point {
+    /// The power of this node failed between two of its steps. The first points are these, one
+    /// for each node.
+    PowerFails(usize),
+    /// It comes back.
+    PowerReturns(usize),
     Edge(Edge, usize),
     /// The base loss of the network ends.
     Clean,
     /// The recovery with this number begins.
     Healed(usize),
+    /// Everything is drawn anew with this salt.
+    Fresh(u64),
     Second(u64),
 }
 
@@ -169,7 +197,12 @@ struct Run {
     adversary: Arc<Adversary>,
     recorder: Arc<Mutex<Recorder>>,
     workload: Arc<Workload>,
+    loads: Loads,
+    /// Crashes of the node whose power fails between steps.
+    power_failures: usize,
     points: Vec<Point>,
+    /// What the run was made for has happened.
+    stopped: bool,
 }
 
 impl Run {
@@ -187,6 +220,7 @@ impl Run {
         for node in 0..plan.nodes.len() {
             node::install(&world, &committee, node);
         }
+        let loads = load::none(plan.nodes.len());
         let adversary = Adversary::new(plan.clone(), seed, committee.clone());
         let program = node::Program {
             plan: plan.clone(),
@@ -195,12 +229,26 @@ impl Run {
             adversary: adversary.clone(),
             recorder: recorder.clone(),
             workload: workload.clone(),
+            loads: loads.clone(),
+            power: options.power.map(Power::new),
             wrap: options.wrap.clone(),
             tamper: options.tamper.clone(),
         };
         world.set_program(move |port| program.clone().run(port));
-        let points = Vec::new();
-        Run { plan, committee, options, world, adversary, recorder, workload, points }
+        let points = (0..plan.nodes.len()).map(Point::PowerFails).collect();
+        Run {
+            plan,
+            committee,
+            options,
+            world,
+            adversary,
+            recorder,
+            workload,
+            loads,
+            power_failures: 0,
+            points,
+            stopped: false,
+        }
     }
 
     fn recorder(&self) -> std::sync::MutexGuard<'_, Recorder> {
@@ -214,7 +262,7 @@ impl Run {
 
     async fn drive(mut self) -> (Stats, u64) {
         let plan = self.plan.clone();
-        let mut faults = Faults::new(&plan, self.world.clone());
+        let mut faults = Faults::new(&plan, self.world.clone(), self.loads.clone());
         for (time, edge, index) in plan.timeline() {
             self.at(time.0, Point::Edge(edge, index));
         }
@@ -224,6 +272,9 @@ impl Run {
         let recoveries = Budget::of(&plan).recoveries(&plan);
         for (number, recovery) in recoveries.iter().enumerate() {
             self.at(recovery.at.0, Point::Healed(number));
+        }
+        if let Some((at_ns, salt)) = self.options.fresh {
+            self.at(at_ns, Point::Fresh(salt));
         }
         self.at(0, Point::Second(0));
         for node in 0..plan.nodes.len() {
@@ -238,8 +289,8 @@ impl Run {
         loop {
             let undecided = self.recorder().undecided_until();
             match undecided.filter(|until| *until > end) {
-                Some(until) => end = self.pump_to(until, &mut faults).await,
-                None => break,
+                Some(until) if !self.stopped => end = self.pump_to(until, &mut faults).await,
+                _ => break,
             }
         }
         let mut recorder = self.recorder();
@@ -254,12 +305,18 @@ impl Run {
     /// Pumps until `end`.
     async fn pump_to(&mut self, end: u64, faults: &mut Faults<'_>) -> u64 {
         loop {
+            if self.stopped {
+                return self.world.now_ns();
+            }
             match self.world.pump(end).await {
                 Stop::Limit => return end,
                 Stop::Control(id) => match self.points[id as usize] {
+                    Point::PowerFails(node) => self.power_fails(node),
+                    Point::PowerReturns(node) => self.world.start(node),
                     Point::Edge(edge, index) => self.edge(edge, index, faults),
                     Point::Clean => faults.heal(),
                     Point::Healed(number) => self.recorder().measure.healed(number),
+                    Point::Fresh(salt) => self.world.draw_anew(salt),
                     Point::Second(second) => self.second(second, end),
                 },
             }
@@ -270,17 +327,42 @@ impl Run {
         self.adversary.switch(index, edge == Edge::Begin);
         match faults.apply(edge, index) {
             Some(Lifecycle::Crash(nodes, mode)) => {
-                for node in nodes {
-                    self.world.crash(node, mode);
-                    let (votes, ledger) = node::image(&self.world, &self.committee, node);
-                    self.recorder().image(NodeId(node as u16), &votes, &ledger);
-                }
+                nodes.into_iter().for_each(|node| self.crash(node, mode));
             }
             Some(Lifecycle::Start(nodes)) => {
                 nodes.into_iter().for_each(|node| self.world.start(node));
             }
+            Some(Lifecycle::Rotten(nodes)) => {
+                // What a running node has lost is found at its next crash.
+                let down = nodes.into_iter().filter(|&node| !self.world.is_up(node));
+                down.for_each(|node| self.look_at_disk(node));
+            }
             None => {}
         }
+    }
+
+    fn crash(&self, node: usize, mode: CrashMode) {
+        self.world.crash(node, faults::crash_mode(mode));
+        if mode == CrashMode::Wipe {
+            self.world.lose_disk(node);
+        }
+        self.look_at_disk(node);
+    }
+
+    fn look_at_disk(&self, node: usize) {
+        let mut content = node::image(&self.world, &self.committee, node);
+        if !self.plan.spoils_disk(node as u16) {
+            // Nothing took the log away: if it is not there, the oracles shall see an empty one.
+            content.log.get_or_insert_default();
+        }
+        self.recorder().image(NodeId(node as u16), &content);
+    }
+
+    fn power_fails(&mut self, node: usize) {
+        let cuts = self.options.power.expect("only then does power fail between steps");
+        self.crash(node, cuts.mode(self.power_failures));
+        self.power_failures += 1;
+        self.at(self.world.now_ns() + cuts.down.0, Point::PowerReturns(node));
     }
 
     /// Once per virtual second: the next second's transactions, progress, and the memo's age.
@@ -289,6 +371,10 @@ impl Run {
             self.world.schedule_command(at, node, index);
         }
         memo::next_generation();
+        if let Some(oracle) = &self.options.stop_on {
+            let found = self.recorder().violations.iter().any(|v| v.oracle == oracle);
+            self.stopped = found;
+        }
         let now = Nanos(self.world.now_ns());
         if let Some(progress) = &self.options.progress {
             progress(now.0, end);

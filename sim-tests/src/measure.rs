@@ -7,7 +7,7 @@
 use crate::oracles::{Context, Fact, Scene};
 use crate::plan::Recovery;
 use alpenglow_node::protocol::block::TransactionId;
-use alpenglow_node::protocol::event::{Event, Origin};
+use alpenglow_node::protocol::event::{Event, Origin, Standing};
 use alpenglow_node::protocol::pool::Mode;
 use alpenglow_node::protocol::types::{BlockId, NodeId, Slot};
 use alpenglow_node::protocol::vote::CertificateKind;
@@ -148,6 +148,10 @@ impl Measure {
         match fact {
             Fact::Event(event) => self.event(cx, node, event),
             Fact::Started(incarnation) if incarnation > 1 => self.probe("restart"),
+            // What is gone from its disk is delivered again.
+            Fact::LogLost(ledger) => {
+                self.tips[node.index()] = ledger.last().map_or(Slot(0), |block| block.slot);
+            }
             _ => {}
         }
     }
@@ -182,6 +186,7 @@ impl Measure {
             Event::ParentSwitched(..) => self.probe("parent-switch"),
             Event::ProductionStarted { optimistic: true, .. } => self.probe("optimistic-handover"),
             Event::CatchUp(_) => self.probe("catch-up"),
+            Event::Standing(Standing::Observing) => self.probe("observing"),
             Event::Equivocation(_) => self.probe("equivocation-seen"),
             Event::Offence(..) => self.probe("offence-seen"),
             Event::Contradiction(_) => self.probe("contradiction-seen"),

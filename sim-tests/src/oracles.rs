@@ -31,6 +31,7 @@
 //! How often an oracle found its premises true and judged is counted for most of the later ones
 //! (`judged-O46` among the probes of a run), so that one that judges nothing is noticed.
 
+pub mod about;
 pub mod bounds;
 pub mod history;
 pub mod o10_notar_in_first_slot;
@@ -158,6 +159,9 @@ pub enum Fact<'a> {
     /// What the disk holds after a crash, told before the next start: the vote log, and the ledger
     /// in order.
     Image(&'a [Vote], &'a [BlockId]),
+    /// The same for a disk that was lost or has rotted: the vote log is not whole, and the ledger
+    /// is what is left of it, in order. The identity must never vote again (10.4).
+    LogLost(&'a [BlockId]),
 }
 
 /// A broken property.

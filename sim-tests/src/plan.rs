@@ -39,6 +39,7 @@ mod error;
 mod expand;
 mod fault;
 mod file;
+mod pattern;
 mod select;
 mod settings;
 mod shape;
@@ -50,8 +51,9 @@ pub use behaviour::{BEHAVIOURS, Behaviour, Behaviours};
 pub use budget::{Budget, Phase, Reason, Recovery, SLACK_LIMIT};
 pub use concrete::{Concrete, Edge, Node};
 pub use error::{Excerpt, PlanError};
-pub use fault::{CutStyle, Effect, Fault};
-pub use file::{Clocks, Cluster, Document, FaultRow, PLAN_FORMAT, Plan, Rolling};
+pub use fault::{CutStyle, DiskCause, Effect, Fault, STRADDLE_SPREAD, straddled};
+pub use file::{Clocks, Cluster, Document, FaultRow, PLAN_FORMAT, Plan};
+pub use pattern::{Rolling, Shape, TurnBy};
 pub use select::{NodeList, SelectError, Selection, StakeRule};
 pub use settings::{
     Bursts, Cpu, CrashMode, Crypto, Disk, Expect, Network, Params, RecoveryGate, Reordering, Run,

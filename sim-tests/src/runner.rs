@@ -4,6 +4,7 @@ use crate::cluster::{self, Options, Outcome};
 use crate::measure::Measure;
 use crate::oracles::Violation;
 use crate::plan::{Concrete, RecoveryGate, Safety, percent};
+use crate::pool;
 use crate::report::html;
 use crate::report::json::{self, Distribution, RunReport, Slots};
 use crate::report::seedfile::{Expectation, Expected, Found, SEED_FORMAT, Seed, SeedFile};
@@ -13,7 +14,6 @@ use alpenglow_node::protocol::rules;
 use indicatif::{ProgressBar, ProgressStyle};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
-use std::path::Path;
 use std::sync::Arc;
 
 /// One run to make.
@@ -28,19 +28,16 @@ pub struct Job<'a> {
     pub options: Options,
 }
 
-fn cpu_ms() -> u64 {
+/// User and system time of this process so far, in milliseconds.
+pub fn cpu_ms() -> u64 {
     let usage = getrusage(UsageWho::RUSAGE_SELF).expect("every process has a usage");
     (usage.user_time().num_milliseconds() + usage.system_time().num_milliseconds()) as u64
 }
 
-fn peak_rss_mb() -> u64 {
+/// The largest resident set of this process so far, in MiB.
+pub fn peak_rss_mb() -> u64 {
     let usage = getrusage(UsageWho::RUSAGE_SELF).expect("every process has a usage");
     usage.max_rss() as u64 / 1_024
-}
-
-#[expect(clippy::disallowed_methods, reason = "wall time is measured outside the simulation")]
-fn wall() -> std::time::Instant {
-    std::time::Instant::now()
 }
 
 impl Job<'_> {
@@ -66,7 +63,7 @@ impl Job<'_> {
             shown.set_message(format!("{} of {} virtual seconds", seconds(now), seconds(end)));
         };
         options.progress.get_or_insert_with(|| Arc::new(progress));
-        let (started, cpu) = (wall(), cpu_ms());
+        let (started, cpu) = (pool::wall(), cpu_ms());
         let outcome = cluster::run(self.plan, self.seed, options);
         bar.finish_and_clear();
         let wall_ms = started.elapsed().as_millis() as u64;
@@ -244,7 +241,7 @@ pub fn trace(format: Format, outcome: &Outcome) -> Option<String> {
 }
 
 /// The seed file of a failed run.
-pub fn keep(report: &RunReport, plan: &Concrete) -> SeedFile {
+pub fn keep(report: &RunReport, plan: &Concrete, wrong: Option<&str>) -> SeedFile {
     let first = report.violations.first();
     let story = match first {
         Some(v) => format!("{}\n{} at {:.1} ms", v.detail, v.oracle, v.at_ms),
@@ -254,6 +251,7 @@ pub fn keep(report: &RunReport, plan: &Concrete) -> SeedFile {
         seed_format: SEED_FORMAT,
         story,
         seed: Seed(report.seed),
+        wrong: wrong.map(str::to_owned),
         found: Found {
             commit: report.commit.clone(),
             verdict: report.verdict,
@@ -282,17 +280,4 @@ pub fn quote(word: &str) -> String {
         true => word.to_owned(),
         false => format!("'{}'", word.replace('\'', r"'\''")),
     }
-}
-
-/// Runs the same plan and seed in another process and gives its fingerprint.
-pub fn fingerprint_in_child(path: &Path, seed: u64, sets: &[String]) -> anyhow::Result<String> {
-    let mut command = std::process::Command::new(std::env::current_exe()?);
-    command.arg("run").arg(path).args(["--seed", &seed.to_string(), "--json", "-"]);
-    for set in sets {
-        command.args(["--set", set]);
-    }
-    let output = command.stderr(std::process::Stdio::null()).output()?;
-    let result: serde_json::Value = serde_json::from_slice(&output.stdout)?;
-    let print = result.get("fingerprint").and_then(|print| print.as_str());
-    Ok(print.ok_or_else(|| anyhow::anyhow!("the second run gave no fingerprint"))?.to_owned())
 }

@@ -11,16 +11,15 @@
 //!
 //! One process makes one run, so each run of a test goes into a child of its own.
 
-use crate::cluster::{self, Options, Outcome, Tamper, Wrap};
+use crate::cluster::power::PowerCuts;
+use crate::cluster::{self, Options, Outcome};
 use crate::oracles::Violation;
 use crate::plan::{Concrete, Plan, Safety};
 use crate::report::json::Slots;
 use crate::runner::{Job, expectations_missed, page, trace};
 use crate::trace::Format;
-use alpenglow_node::protocol::committee::Committee;
-use alpenglow_node::protocol::types::NodeId;
+use crate::wrong;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 /// A run to make.
 pub struct Scenario {
@@ -85,30 +84,16 @@ impl Scenario {
         self
     }
 
-    /// Runs something else than the honest protocol.
-    pub fn wrap(mut self, wrap: Wrap) -> Scenario {
-        self.options.wrap = Some(wrap);
+    /// The power of a node fails between its steps.
+    pub fn power(mut self, cuts: PowerCuts) -> Scenario {
+        self.options.power = Some(cuts);
         self
     }
 
-    /// Nodes find something else in their stores than they left there.
-    pub fn tamper(mut self, tamper: Tamper) -> Scenario {
-        self.options.tamper = Some(tamper);
-        self
-    }
-
-    /// This identity lies: oracles do not judge it.
-    pub fn byzantine(mut self, node: u16) -> Scenario {
-        self.options.byzantine.insert(NodeId(node));
-        self
-    }
-
-    /// Nodes believe in another committee than the true one, which `change` makes of the plan.
-    pub fn believe(mut self, change: impl FnOnce(&mut Concrete)) -> Scenario {
-        let mut plan = self.expand();
-        change(&mut plan);
-        let committee: Arc<Committee> = cluster::setup::committee(&plan, self.seed);
-        self.options.believed = Some(committee);
+    /// Plants the wrong node of this name in the world as it is set by now.
+    pub fn wrong(mut self, name: &str) -> Scenario {
+        let wrong = wrong::named(name).unwrap_or_else(|error| panic!("{error}"));
+        (wrong.plant)(&self.expand(), self.seed, &mut self.options);
         self
     }
 

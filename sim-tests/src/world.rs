@@ -237,6 +237,11 @@ impl<P: Payload> World<P> {
         self.0.with_disk(node, |disk| change(disk.config_mut()));
     }
 
+    /// Lets a node's file grow no further than it is now; [`World::edit_disk`] makes room again.
+    pub fn fill_disk(&self, node: usize) {
+        self.0.with_disk(node, Disk::fill);
+    }
+
     /// Flips that many bits of the durable contents of a node's disk.
     pub fn rot_disk(&self, node: usize, bits: u32) {
         self.0.with_disk(node, |disk| disk.rot(bits));
@@ -271,6 +276,21 @@ impl<P: Payload> World<P> {
     /// Changes the outgoing bandwidth of a node for what it sends from now on.
     pub fn set_uplink(&self, node: usize, uplink: Option<Uplink>) {
         lock(&self.0.state).wires.set_uplink(node, uplink);
+    }
+
+    /// Draws everything anew from now on: what happens later is one of the futures that this moment
+    /// could have, chosen by `salt`. What is under way keeps the times that were drawn for it.
+    pub fn draw_anew(&self, salt: u64) {
+        lock(&self.0.state).draw_anew(salt);
+    }
+
+    /// Lets a node's clocks run fast (or slow, if negative) by so many parts per billion from now
+    /// on. A timer that it waits for comes earlier or later.
+    ///
+    /// # Panics
+    /// If the drift is beyond [`MAX_DRIFT_PPB`].
+    pub fn set_clock_drift(&self, node: usize, drift_ppb: i32) {
+        lock(&self.0.state).set_drift(node, drift_ppb);
     }
 
     /// Moves a node's wall clock.

@@ -5,15 +5,19 @@ use sim_tests::plan::{Budget, Concrete, Edge, Plan, percent};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-const NAMES: [&str; 25] = [
+const NAMES: [&str; 32] = [
+    "asynchronous",
+    "bit-rot",
     "calm",
     "certificate-games",
+    "clock-drift",
     "crash-restart",
     "dark-relays",
     "equivocating-leader",
     "even-split",
     "example-44",
     "forty-percent-crashed",
+    "gray-network",
     "heavy",
     "late-joiner",
     "lossy-wan",
@@ -24,6 +28,9 @@ const NAMES: [&str; 25] = [
     "over-budget",
     "partition-heal",
     "power-cut",
+    "rolling-continents",
+    "satellite",
+    "slow-disks",
     "split-at-threshold",
     "swarm",
     "twenty-twenty",

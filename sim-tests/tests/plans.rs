@@ -126,6 +126,106 @@ fn heavy() {
     });
 }
 
+/// Runs a plan with null signatures, for worlds that are not about signatures.
+fn pass_null(plan: &str, seed: u64) -> Run {
+    let run = Scenario::plan(plan).set("cluster.crypto=null").seed(seed).run();
+    run.passes();
+    run
+}
+
+#[test]
+fn clock_drift() {
+    in_child("clock_drift", || {
+        let run = pass_null("clock-drift", 24);
+        let expired = run.outcome.recorder().measure.expired;
+        assert_eq!(expired, 0, "no clock decides how long a transaction lives");
+        assert!(run.slots().finalized() > 50);
+    });
+}
+
+#[test]
+fn slow_disks() {
+    in_child("slow_disks", || {
+        let run = pass_null("slow-disks", 25);
+        assert!(run.probe("storage-error") >= 2 && run.probe("observing") >= 2);
+        assert_eq!(run.probe("restart"), 2);
+        // Restarted on a disk that works, a node votes again; the one that was not, never.
+        let recorder = run.outcome.recorder();
+        let last = |node: usize| recorder.history.nodes[node].cast_in.keys().next_back().copied();
+        assert!(last(19) > last(17) && last(18) > last(17));
+    });
+}
+
+#[test]
+fn bit_rot() {
+    in_child("bit_rot", || {
+        let run = pass_null("bit-rot", 26);
+        assert!(run.probe("log-lost") >= 2 && run.probe("start-refused") > 0);
+        let recorder = run.outcome.recorder();
+        let lost = &recorder.history.nodes[4];
+        assert!(lost.up && lost.incarnation == 3, "it is back, twice");
+        assert!(lost.out.len() > 20, "it follows, from the beginning");
+        let voted = lost.cast_in.keys().next_back().copied();
+        let others = recorder.history.nodes[0].cast_in.keys().next_back().copied();
+        assert!(voted.map(|slot| slot.plus(20)) < others, "and does not vote: {voted:?}");
+    });
+}
+
+#[test]
+fn gray_network() {
+    in_child("gray_network", || {
+        let run = pass_null("gray-network", 27);
+        let dropped = &run.outcome.stats.dropped;
+        for cause in ["burst", "cut", "uplink"] {
+            assert!(
+                dropped.iter().any(|(name, n)| *name == cause && *n > 0),
+                "{cause}: {dropped:?}"
+            );
+        }
+        assert!(run.probe("standstill") > 0);
+    });
+}
+
+/// The fault points of the host are at work here, and nothing but the slack of the bounds shows it.
+#[test]
+fn rolling_continents() {
+    in_child("rolling_continents", || {
+        let run = pass_null("rolling-continents", 28);
+        assert!(run.probe("restart") >= 13, "everybody who had time to come back");
+        let points = ["early_wake", "short_batch", "late_completion", "late_commit"];
+        let fired = points.map(|point| run.probe(&format!("driver.{point}")));
+        assert!(fired.iter().sum::<u64>() > 20, "{fired:?}");
+    });
+}
+
+#[test]
+fn asynchronous() {
+    in_child("asynchronous", || {
+        let run = pass_null("asynchronous", 29);
+        assert!(run.slots().skipped > 10, "before GST little is in time");
+        let recorder = run.outcome.recorder();
+        let heal = recorder.measure.recoveries.last().unwrap();
+        assert!(heal.bound_ns.is_some() && heal.first.is_some());
+        assert!(run.outcome.stats.dropped.is_empty(), "late, and never lost");
+    });
+}
+
+/// Five minutes of the fifty: a sweep runs them all.
+#[test]
+fn satellite() {
+    in_child("satellite", || {
+        let run = Scenario::plan("satellite")
+            .set("cluster.crypto=null")
+            .set("run={duration=\"9m\",heal_at=\"7m\"}")
+            .set("fault.0.at=2m")
+            .set("fault.0.for=5m")
+            .seed(30)
+            .run();
+        run.passes();
+        assert!(run.probe("standstill") > 100 && run.outcome.stats.corrupted > 0);
+    });
+}
+
 #[test]
 fn mainnet_100() {
     in_child("mainnet_100", || {
@@ -154,7 +254,7 @@ fn equivocating_leader() {
 fn split_at_threshold() {
     in_child("split_at_threshold", || {
         let lies = ["split-at-threshold", "late-block", "deciding-votes"];
-        let run = withstand("split-at-threshold", 32, &lies);
+        let run = withstand("split-at-threshold", 33, &lies);
         assert!(run.probe("safe-to-notar") > 0);
     });
 }

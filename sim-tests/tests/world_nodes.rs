@@ -97,6 +97,26 @@ fn a_crash_ends_an_incarnation_and_nothing_of_it_returns() {
     });
 }
 
+/// A node that waits for a time on its own clock is woken earlier or later when the clock changes.
+#[test]
+fn a_change_of_drift_moves_the_wake() {
+    in_child("a_change_of_drift_moves_the_wake", || {
+        run(1, || async {
+            let (world, lines) = witnesses(2);
+            (0..2).for_each(|node| world.start(node));
+            world.pump(10 * MS).await;
+            world.set_clock_drift(0, 100_000_000);
+            // Both want to be woken after 50 ms of their time; 40 ms fast are 36.4 ms.
+            joined(&lines);
+            world.pump(47 * MS).await;
+            assert_eq!(joined(&lines), "0.1 +50 Wake");
+            world.pump(51 * MS).await;
+            assert_eq!(joined(&lines), "1.1 +50 Wake");
+        })
+        .unwrap();
+    });
+}
+
 #[test]
 fn a_program_that_returns_is_down_and_can_be_started_again() {
     in_child("a_program_that_returns_is_down_and_can_be_started_again", || {

@@ -4,17 +4,23 @@
 //! keeps three things that the protocol speaks of and does not have: the timers, the effects that
 //! wait for the disk, and the records that wait for the commit under way. One commit is under way
 //! at a time; what comes meanwhile shares the next one.
+//!
+//! Signatures are checked where the world wants it: on the spot in simulation, which keeps it
+//! deterministic, or by the world's own threads, and then [`verify::Checks`] says what goes next.
 
+use super::buggify::{LATE_NS, buggify};
 use super::keys::Keys;
 use super::net::{Datagram, Link, Refused};
 use super::store::StoreError;
+use super::verify::{self, Checks, Done, Job};
 use crate::crypto::mac;
 use crate::protocol::block::{Block, Transaction, TransactionId};
 use crate::protocol::committee::Committee;
 use crate::protocol::event::Event;
 use crate::protocol::types::{NodeId, Time, Token};
-use crate::protocol::wire::{self, Message, Reject, Unverified, Verified};
+use crate::protocol::wire::{self, Answer, Message, Reject, Unverified, Verified};
 use crate::protocol::{Effect, Input, Protocol, Query, Recipients, Record, Stored, Timer};
+use bytes::Bytes;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -23,6 +29,10 @@ use std::sync::Arc;
 pub enum Arrival {
     /// A datagram of anybody.
     Datagram(Datagram),
+    /// The body of a datagram that the world opened itself, with its proved sender.
+    Body(NodeId, Bytes),
+    /// A job given to [`Env::check`] is done.
+    Checked(Done),
     /// A client's transaction.
     Submit(Transaction),
     /// The commit under way is durable, or failed.
@@ -63,11 +73,30 @@ pub trait Env {
     /// An observation.
     fn observe(&mut self, event: Event);
 
-    /// A signature or proof was checked. Simulated processors take their time for it.
+    /// Threads that check signatures, besides the node's own; constant. 0: check on the spot.
+    fn check_threads(&self) -> usize {
+        0
+    }
+
+    /// Starts to check signatures; [`Arrival::Checked`] follows. Called only while fewer than
+    /// [`Env::check_threads`] jobs are under way.
+    fn check(&mut self, job: Job) {
+        unreachable!("no thread for {job:?}");
+    }
+
+    /// So many messages wait for a check.
+    fn waiting(&mut self, _checks: usize) {}
+
+    /// A signature or proof was checked on the spot. Simulated processors take their time for it.
     fn verified(&mut self) {}
 
     /// A datagram was dropped before anybody could be blamed for it.
     fn refused(&mut self, reason: Refused);
+
+    /// Whether the fault point of this name fires now (`buggify`). Never asked in production.
+    fn buggify(&mut self, _point: &'static str) -> bool {
+        false
+    }
 }
 
 /// What the driver drives: the protocol, or something that wraps it and lies.
@@ -76,6 +105,10 @@ pub trait Doorway {
     fn precheck(&self, from: NodeId, bytes: &[u8]) -> Result<Unverified<Message>, Reject>;
     /// See [`wire::verify`].
     fn verify(&self, claim: Unverified<Message>) -> Result<Verified<Message>, Reject>;
+    /// See [`Protocol::screen`].
+    fn screen(&self, _from: NodeId, message: Message) -> Result<Unverified<Message>, Reject> {
+        Ok(Unverified::new(message))
+    }
     /// See [`Protocol::step`].
     fn step(&mut self, now: Time, input: Input, out: &mut Vec<Effect>);
 }
@@ -87,6 +120,10 @@ impl Doorway for Protocol {
 
     fn verify(&self, claim: Unverified<Message>) -> Result<Verified<Message>, Reject> {
         wire::verify(self.committee(), claim)
+    }
+
+    fn screen(&self, from: NodeId, message: Message) -> Result<Unverified<Message>, Reject> {
+        Protocol::screen(self, from, message)
     }
 
     fn step(&mut self, now: Time, input: Input, out: &mut Vec<Effect>) {
@@ -103,8 +140,19 @@ impl<D: Doorway + ?Sized> Doorway for Box<D> {
         (**self).verify(claim)
     }
 
+    fn screen(&self, from: NodeId, message: Message) -> Result<Unverified<Message>, Reject> {
+        (**self).screen(from, message)
+    }
+
     fn step(&mut self, now: Time, input: Input, out: &mut Vec<Effect>) {
         (**self).step(now, input, out);
+    }
+}
+
+fn concluded(from: NodeId, checked: Result<Verified<Message>, Reject>) -> Input {
+    match checked {
+        Ok(message) => Input::Message { from, message },
+        Err(reason) => Input::Dropped { from, reason },
     }
 }
 
@@ -128,8 +176,14 @@ pub struct Driver<E, D> {
     /// The commit under way covers everything up to this token.
     committing: Option<Token>,
     failed: bool,
+    /// A fault point put off the next commit until then.
+    commit_from: Option<Time>,
+    /// A fault point put off what was handed over until then.
+    late: Option<(Time, Arrival)>,
     /// Effects that wait for their token.
     held: BTreeMap<Token, Vec<Effect>>,
+    /// What waits for the world's threads, if it has any.
+    checks: Option<Checks>,
     /// Inputs that the effects of this moment bring about; empty between two arrivals.
     inputs: VecDeque<Input>,
     /// Reused, so that a datagram costs no allocation here.
@@ -147,6 +201,8 @@ impl<E: Env, D: Doorway> Driver<E, D> {
         link: Link,
         first: Vec<Effect>,
     ) -> Self {
+        let threads = env.check_threads();
+        let checks = (threads > 0).then(|| Checks::new(committee.len(), threads));
         let mut driver = Driver {
             env,
             node,
@@ -162,29 +218,43 @@ impl<E: Env, D: Doorway> Driver<E, D> {
             urgent: false,
             committing: None,
             failed: false,
+            commit_from: None,
+            late: None,
             held: BTreeMap::new(),
+            checks,
             inputs: VecDeque::new(),
             effects: first,
         };
         driver.carry_out();
         driver.work_off(driver.env.now());
-        driver.commit();
+        driver.commit(driver.env.now());
         driver
     }
 
     /// Runs until [`Arrival::Stop`].
     pub async fn run(mut self) {
-        let mut arrivals = Vec::new();
+        let (mut arrivals, mut rest) = (Vec::new(), Vec::new());
         loop {
-            let deadline = self.timers.keys().next().map(|(at, _)| *at);
-            self.env.next(deadline, &mut arrivals).await;
+            if rest.is_empty() {
+                let deadline = self.deadline();
+                self.env.next(deadline, &mut arrivals).await;
+            }
+            arrivals.append(&mut rest);
             let now = self.env.now();
+            if let Some((_, arrival)) = self.late.take_if(|(until, _)| *until <= now) {
+                // Not through `in_time` again: late once is enough.
+                self.receive(arrival, now);
+                self.work_off(now);
+            }
+            if arrivals.len() > 1 && buggify!(self.env, "driver.short_batch") {
+                rest = arrivals.split_off(arrivals.len() / 2);
+            }
             for arrival in arrivals.drain(..) {
                 if matches!(arrival, Arrival::Stop) {
                     return;
                 }
-                if let Some(input) = self.receive(arrival) {
-                    self.inputs.push_back(input);
+                if let Some(arrival) = self.in_time(arrival) {
+                    self.receive(arrival, now);
                     self.work_off(now);
                 }
             }
@@ -194,19 +264,51 @@ impl<E: Env, D: Doorway> Driver<E, D> {
                 self.inputs.push_back(Input::Timer(timer));
                 self.work_off(now);
             }
-            self.commit();
+            self.start_checks(now);
+            self.commit(now);
         }
     }
 
-    fn receive(&mut self, arrival: Arrival) -> Option<Input> {
-        match arrival {
+    /// When the driver wants to be woken, if nothing arrives.
+    fn deadline(&mut self) -> Option<Time> {
+        let timer = self.timers.keys().next().map(|(at, _)| *at);
+        let late = self.late.as_ref().map(|(until, _)| *until);
+        let early = buggify!(self.env, "driver.early_wake").then(|| self.soon());
+        [timer, late, self.commit_from, early].into_iter().flatten().min()
+    }
+
+    fn soon(&self) -> Time {
+        Time(self.env.now().0 + LATE_NS)
+    }
+
+    /// Gives the arrival back, unless a fault point lets it wait.
+    fn in_time(&mut self, arrival: Arrival) -> Option<Arrival> {
+        if matches!(arrival, Arrival::Committed(_)) && buggify!(self.env, "driver.late_completion")
+        {
+            self.late = Some((self.soon(), arrival));
+            return None;
+        }
+        Some(arrival)
+    }
+
+    /// Turns an arrival into inputs.
+    fn receive(&mut self, arrival: Arrival, now: Time) {
+        let input = match arrival {
             Arrival::Datagram(datagram) => match self.link.open(&datagram) {
-                Ok(from) => Some(self.message(from, &datagram.body)),
+                Ok(from) => self.message(from, &datagram.body, now),
                 Err(reason) => {
                     self.env.refused(reason);
                     None
                 }
             },
+            Arrival::Body(from, body) => self.message(from, &body, now),
+            Arrival::Checked(done) => {
+                let checks = self.checks.as_mut().expect("only jobs of it are checked");
+                checks.done(now, &done);
+                let input = |(from, checked)| concluded(from, checked);
+                self.inputs.extend(done.results.into_iter().map(input));
+                None
+            }
             Arrival::Submit(transaction) => Some(Input::Submit(transaction)),
             Arrival::Loaded(query, stored) => Some(Input::Loaded(query, stored)),
             Arrival::Committed(Ok(())) => {
@@ -218,18 +320,63 @@ impl<E: Env, D: Doorway> Driver<E, D> {
                 Some(Input::StorageFailed)
             }
             Arrival::Stop => None,
-        }
+        };
+        self.inputs.extend(input);
     }
 
-    fn message(&mut self, from: NodeId, body: &[u8]) -> Input {
-        let checked = self.node.precheck(from, body).and_then(|claim| {
-            self.env.verified();
-            self.node.verify(claim)
-        });
-        match checked {
-            Ok(message) => Input::Message { from, message },
-            Err(reason) => Input::Dropped { from, reason },
+    /// Bytes of a peer become an input, or wait for their check.
+    fn message(&mut self, from: NodeId, body: &[u8], now: Time) -> Option<Input> {
+        let checked = match self.node.precheck(from, body) {
+            Err(reason) => Err(reason),
+            Ok(claim) => match &mut self.checks {
+                Some(checks) if verify::is_heavy(claim.claim()) => {
+                    match checks.push(now, from, claim) {
+                        Ok(()) => return None,
+                        Err(reason) => Err(reason),
+                    }
+                }
+                _ => self.check_here(from, claim, now),
+            },
+        };
+        Some(concluded(from, checked))
+    }
+
+    /// Checks a message on the node's own thread.
+    fn check_here(
+        &mut self,
+        from: NodeId,
+        claim: Unverified<Message>,
+        now: Time,
+    ) -> Result<Verified<Message>, Reject> {
+        let signed =
+            matches!(claim.claim(), Message::Shred(_) | Message::Response(_, Answer::Shred(_)));
+        if let Some(checks) = &mut self.checks
+            && signed
+            && !checks.trusts(now, from)
+        {
+            return Err(Reject::RateLimit);
         }
+        self.env.verified();
+        let checked = self.node.verify(claim);
+        if let (Some(checks), Err(reason)) = (&mut self.checks, &checked) {
+            checks.blame(now, from, *reason);
+        }
+        checked
+    }
+
+    /// Hands what waits to threads that are free.
+    fn start_checks(&mut self, now: Time) {
+        let Some(checks) = &mut self.checks else { return };
+        let mut dropped = Vec::new();
+        let again =
+            |(from, claim): verify::Claim| Ok((from, self.node.screen(from, claim.into_claim())?));
+        while let Some(job) = checks.next(now, again, &mut dropped) {
+            self.env.check(job);
+        }
+        self.env.waiting(checks.waiting());
+        let input = |(from, reason)| Input::Dropped { from, reason };
+        self.inputs.extend(dropped.into_iter().map(input));
+        self.work_off(now);
     }
 
     /// Steps through the inputs and what they bring about, until nothing is left.
@@ -300,10 +447,19 @@ impl<E: Env, D: Doorway> Driver<E, D> {
 
     /// Starts the next commit if something waits for one and none is under way. Once a write
     /// has failed nothing is written any more, so nothing that waits for the disk ever leaves.
-    fn commit(&mut self) {
-        if self.committing.is_none() && self.urgent && !self.failed {
-            (self.committing, self.urgent) = (Some(self.newest), false);
-            self.env.commit(std::mem::take(&mut self.records));
+    fn commit(&mut self, now: Time) {
+        if self.committing.is_some() || !self.urgent || self.failed {
+            return;
         }
+        match self.commit_from {
+            None if buggify!(self.env, "driver.late_commit") => {
+                self.commit_from = Some(self.soon());
+                return;
+            }
+            Some(from) if from > now => return,
+            _ => self.commit_from = None,
+        }
+        (self.committing, self.urgent) = (Some(self.newest), false);
+        self.env.commit(std::mem::take(&mut self.records));
     }
 }

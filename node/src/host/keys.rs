@@ -10,6 +10,9 @@ use crate::protocol::types::{NodeId, Stake};
 use crate::protocol::wire::{self, Signed, Unsigned, Verified};
 use std::fmt;
 
+#[cfg(feature = "program")]
+pub mod file;
+
 /// All secrets of one validator.
 pub struct Keys {
     vote: bls::SecretKey,

@@ -11,6 +11,10 @@
 //! The counter starts at `boot << 32`, where the boot number grows with every start of the sender
 //! and at least with its wall clock. So a restarted node never repeats a counter, and a window of
 //! the last 4,096 counters per sender is all a receiver needs to drop replays.
+//!
+//! What a datagram meets on its way in, each step cheaper than the next: its size and cluster, the
+//! tag, the replay window (here), what its sender may say per second ([`limits`]), its sender's own
+//! queue ([`inbox`]). Only then it is decoded. Each step counts what it drops ([`counters`]).
 
 use crate::crypto::KeyError;
 use crate::crypto::mac::{self, DIGEST_BYTES, MacKey, TAG_BYTES};
@@ -24,6 +28,10 @@ use bytes::Bytes;
 pub const VERSION: u8 = 1;
 /// Counters that a receiver remembers per sender.
 pub const REPLAY_WINDOW: u64 = 4_096;
+
+pub mod counters;
+pub mod inbox;
+pub mod limits;
 
 const AUTHENTICATED: usize = HEADER_BYTES - TAG_BYTES;
 /// Bytes before the body.
@@ -121,14 +129,28 @@ impl Window {
     }
 }
 
-/// Seals and opens the datagrams of one node.
+/// Seals what one node sends.
 #[derive(Debug)]
-pub struct Link {
+struct Sealer {
     me: NodeId,
     cluster: [u8; 4],
     keys: Vec<Option<MacKey>>,
     counters: Vec<u64>,
+}
+
+/// Opens what one node receives.
+#[derive(Debug)]
+pub struct Opener {
+    cluster: [u8; 4],
+    keys: Vec<Option<MacKey>>,
     windows: Vec<Window>,
+}
+
+/// Seals and opens the datagrams of one node.
+#[derive(Debug)]
+pub struct Link {
+    sealer: Sealer,
+    opener: Option<Opener>,
 }
 
 impl Link {
@@ -139,39 +161,64 @@ impl Link {
         secret: &mac::SecretKey,
         boot: u32,
     ) -> Result<Link, KeyError> {
-        let cluster = committee.cluster().0;
+        let id = committee.cluster().0;
+        let cluster = id[..4].try_into().expect("4 of 32 bytes");
         let key = |node: NodeId| {
             let public = committee.mac_key(node).expect("a member has a key");
-            (node != me).then(|| secret.shared(public, &cluster)).transpose()
+            (node != me).then(|| secret.shared(public, &id)).transpose()
         };
-        Ok(Link {
-            me,
-            cluster: cluster[..4].try_into().expect("4 of 32 bytes"),
-            keys: committee.nodes().map(key).collect::<Result<_, _>>()?,
-            counters: vec![u64::from(boot) << 32; committee.len()],
-            windows: vec![Window::new(); committee.len()],
-        })
+        let keys: Vec<_> = committee.nodes().map(key).collect::<Result<_, _>>()?;
+        let counters = vec![u64::from(boot) << 32; committee.len()];
+        let windows = vec![Window::new(); committee.len()];
+        let opener = Opener { cluster, keys: keys.clone(), windows };
+        Ok(Link { sealer: Sealer { me, cluster, keys, counters }, opener: Some(opener) })
+    }
+
+    /// Takes the receiving half away, for whoever reads the socket.
+    ///
+    /// # Panics
+    /// The second time: there is one memory of what was seen.
+    pub fn detach_opener(&mut self) -> Opener {
+        self.opener.take().expect("it is detached once")
     }
 
     /// The header for one receiver of a body with this digest.
     pub fn seal(&mut self, to: NodeId, digest: &[u8; DIGEST_BYTES]) -> [u8; HEADER_BYTES] {
-        let counter = &mut self.counters[to.index()];
+        let sealer = &mut self.sealer;
+        let counter = &mut sealer.counters[to.index()];
         *counter += 1;
         let mut header = [0; HEADER_BYTES];
         header[0] = VERSION;
-        header[1..5].copy_from_slice(&self.cluster);
-        header[5..7].copy_from_slice(&self.me.0.to_le_bytes());
+        header[1..5].copy_from_slice(&sealer.cluster);
+        header[5..7].copy_from_slice(&sealer.me.0.to_le_bytes());
         header[7..15].copy_from_slice(&counter.to_le_bytes());
-        let key = self.keys[to.index()].as_ref().expect("nobody sends to itself");
+        let key = sealer.keys[to.index()].as_ref().expect("nobody sends to itself");
         let tag = key.tag(&header[..AUTHENTICATED], digest);
         header[AUTHENTICATED..].copy_from_slice(&tag);
         header
     }
 
     /// Who sent this, if it is authentic and new.
+    ///
+    /// # Panics
+    /// If the opener was detached.
     pub fn open(&mut self, datagram: &Datagram) -> Result<NodeId, Refused> {
-        let header = &datagram.header;
-        if datagram.len() > MAX_DATAGRAM_BYTES {
+        let opener = self.opener.as_mut().expect("whoever detached it opens");
+        opener.open(&datagram.header, &datagram.body)
+    }
+}
+
+impl Opener {
+    /// Who sent these bytes, if they are authentic and new, and what follows the header. Nothing
+    /// is copied: most of a flood ends here.
+    pub fn open_bytes<'a>(&mut self, bytes: &'a [u8]) -> Result<(NodeId, &'a [u8]), Refused> {
+        let (header, body) = bytes.split_first_chunk().ok_or(Refused::Size)?;
+        Ok((self.open(header, body)?, body))
+    }
+
+    /// Cheapest check first; the digest of the body comes last.
+    fn open(&mut self, header: &[u8; HEADER_BYTES], body: &[u8]) -> Result<NodeId, Refused> {
+        if HEADER_BYTES + body.len() > MAX_DATAGRAM_BYTES {
             return Err(Refused::Size);
         }
         if header[0] != VERSION || header[1..5] != self.cluster {
@@ -180,7 +227,7 @@ impl Link {
         let sender = NodeId(u16::from_le_bytes([header[5], header[6]]));
         let key = self.keys.get(sender.index()).and_then(Option::as_ref).ok_or(Refused::Sender)?;
         let tag = header[AUTHENTICATED..].try_into().expect("the header has a fixed length");
-        let digest = mac::body_digest(&datagram.body);
+        let digest = mac::body_digest(body);
         if !key.check(&header[..AUTHENTICATED], &digest, &tag) {
             return Err(Refused::Tag);
         }
@@ -205,6 +252,18 @@ mod tests {
         (link(0), link(1))
     }
 
+    #[test]
+    fn bytes_open_like_datagrams() {
+        let (mut a, mut b) = pair();
+        let sent = datagram(&mut a, 1, b"hello");
+        let bytes: Vec<u8> = sent.header.iter().chain(&*sent.body).copied().collect();
+        let mut opener = b.detach_opener();
+        assert_eq!(opener.open_bytes(&bytes[..HEADER_BYTES - 1]), Err(Refused::Size));
+        assert_eq!(opener.open_bytes(&[1; MAX_DATAGRAM_BYTES + 1]), Err(Refused::Size));
+        assert_eq!(opener.open_bytes(&bytes), Ok((NodeId(0), &b"hello"[..])));
+        assert_eq!(opener.open_bytes(&bytes), Err(Refused::Replay));
+    }
+
     fn datagram(link: &mut Link, to: u16, body: &'static [u8]) -> Datagram {
         let header = link.seal(NodeId(to), &mac::body_digest(body));
         Datagram { header, body: Bytes::from_static(body) }
@@ -220,14 +279,15 @@ mod tests {
 
     #[test]
     fn every_changed_bit_is_noticed() {
-        let (mut a, b) = pair();
+        let (mut a, mut b) = pair();
         let sent = datagram(&mut a, 1, b"hello");
         for bit in 0..(sent.len() * 8) {
             let mut bytes: Vec<u8> = sent.header.iter().chain(&*sent.body).copied().collect();
             bytes[bit / 8] ^= 1 << (bit % 8);
             let changed = Datagram::from_bytes(bytes.into()).unwrap();
-            assert!(Link { windows: b.windows.clone(), ..pair().1 }.open(&changed).is_err());
+            assert!(b.open(&changed).is_err(), "bit {bit}");
         }
+        assert!(b.open(&sent).is_ok(), "none of them was remembered");
     }
 
     #[test]

@@ -1,9 +1,12 @@
 //! The seam: the only module that names tokio. Sockets, threads and clocks of production.
 //!
-//! The driver wants a world as a value; this is the real one. Datagrams come from a UDP socket
-//! through a bounded queue: when the node is slower than the network, the newest are dropped, as
-//! a full socket would. The database has a thread of its own, because a commit blocks on the disk.
-//! Answers of the store are never dropped; they wait for room in the queue.
+//! The driver wants a world as a value; this is the real one. Messages come from a UDP socket
+//! ([`socket`]) through a bounded queue per peer: what a peer says faster than the node listens is
+//! dropped. The database has a thread of its own, because a commit blocks on the disk; signature
+//! checks have several ([`workers`]). Their answers come first and are never dropped; they wait for
+//! room. Clients' transactions have a queue of their own.
+//!
+//! [`program`] adds what a whole process needs: a runtime to block on, signals, pauses.
 //!
 //! In simulation nothing here runs: the simulated world is another value of the same trait, so
 //! the driver, the protocol and the store are the same code in both.
@@ -13,34 +16,45 @@
     reason = "this is the one module that may touch the real clock and real threads"
 )]
 
+#[cfg(feature = "program")]
+pub mod program;
+mod socket;
+mod workers;
+
 use super::driver::{Arrival, Driver, Env};
 use super::keys::Keys;
+use super::net::counters::{Counter, Counters};
 use super::net::{Datagram, Link, Refused};
 use super::store::{Store, StoreError};
+use super::verify::Job as Check;
 use crate::crypto::KeyError;
 use crate::protocol::block::{Block, Transaction, TransactionId};
 use crate::protocol::committee::Committee;
 use crate::protocol::event::Event;
 use crate::protocol::machine::Config;
-use crate::protocol::params::MAX_DATAGRAM_BYTES;
 use crate::protocol::types::{NodeId, Time};
 use crate::protocol::{Protocol, Query, Record, Restored};
-use bytes::Bytes;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::net::UdpSocket;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-/// Datagrams and answers that wait for the node at most.
-const INBOX: usize = 16_384;
-/// Arrivals handled in one go.
+/// Transactions of clients that wait for the node at most; then clients wait.
+const INBOX: usize = 1_024;
+/// Answers of the own threads that wait for the node at most; then the threads wait.
+const ANSWERS: usize = 256;
+/// Arrivals of each kind handled in one go.
 const BATCH: usize = 256;
 
 /// Gets every block of the chain in order, with the transactions that are executed.
 pub type Executor = Box<dyn FnMut(&Block, &[TransactionId]) + Send>;
+
+/// Hears how long each commit took, on the thread of the database.
+pub type OnCommit = Box<dyn FnMut(Duration) + Send>;
 
 /// What a node is started with.
 pub struct Setup {
@@ -58,8 +72,12 @@ pub struct Setup {
     pub store: Store,
     /// What it held.
     pub restored: Restored,
+    /// Counts what the host does and drops; also readable from elsewhere.
+    pub counters: Arc<Counters>,
     /// Hears every observation of the node.
     pub observer: Box<dyn FnMut(&Event) + Send>,
+    /// Hears how long each commit took.
+    pub committed: OnCommit,
     /// Gets every block of the chain in order, with the transactions that are executed.
     pub deliver: Executor,
 }
@@ -80,53 +98,115 @@ pub enum StartError {
 
 /// A running node.
 pub struct Handle {
-    inbox: mpsc::Sender<Arrival>,
+    remote: Remote,
     driver: JoinHandle<()>,
     receiver: JoinHandle<()>,
+    store: std::thread::JoinHandle<()>,
 }
 
-impl Handle {
+/// Talks to a running node from elsewhere in the process.
+#[derive(Clone)]
+pub struct Remote {
+    inbox: mpsc::Sender<Arrival>,
+    jobs: std::sync::mpsc::Sender<Job>,
+}
+
+impl Remote {
     /// Hands a client's transaction to the node. False if it has stopped.
     pub async fn submit(&self, transaction: Transaction) -> bool {
         self.inbox.send(Arrival::Submit(transaction)).await.is_ok()
+    }
+
+    /// Lets the thread of the database run `read` between two commits, so it must be short. `None`
+    /// if the node has stopped.
+    pub async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&mut Store) -> T + Send + 'static,
+    ) -> Option<T> {
+        let (sender, answer) = oneshot::channel();
+        let job = Job::Read(Box::new(move |store| drop(sender.send(read(store)))));
+        self.jobs.send(job).ok()?;
+        answer.await.ok()
+    }
+}
+
+impl Handle {
+    /// For whoever submits and reads.
+    pub fn remote(&self) -> &Remote {
+        &self.remote
+    }
+
+    /// Hands a client's transaction to the node. False if it has stopped.
+    pub async fn submit(&self, transaction: Transaction) -> bool {
+        self.remote.submit(transaction).await
     }
 
     /// Stops the node and waits until its database is closed.
     pub async fn stop(self) {
         self.receiver.abort();
         // A full inbox empties, because the driver is alive until it reads this.
-        let _ = self.inbox.send(Arrival::Stop).await;
+        let _ = self.remote.inbox.send(Arrival::Stop).await;
         let _ = self.driver.await;
+        let store = self.store;
+        let _ = self.remote.jobs.send(Job::Close);
+        let _ = tokio::task::spawn_blocking(move || store.join()).await;
     }
 }
 
 enum Job {
     Commit(Vec<Record>),
     Load(Query),
+    Read(Box<dyn FnOnce(&mut Store) + Send>),
+    Close,
 }
 
 /// The real world around one node.
 struct RealEnv {
-    socket: Arc<UdpSocket>,
-    peers: Vec<SocketAddr>,
+    sender: socket::Sender,
+    datagrams: Arc<socket::Queue>,
+    answers: mpsc::Receiver<Arrival>,
     inbox: mpsc::Receiver<Arrival>,
     jobs: std::sync::mpsc::Sender<Job>,
+    checks: std::sync::mpsc::Sender<Check>,
+    counters: Arc<Counters>,
     /// Time 0 of the node's clock.
     origin: Instant,
     now: Time,
-    buffer: Vec<u8>,
     observer: Box<dyn FnMut(&Event) + Send>,
     deliver: Executor,
 }
 
-fn unix_time() -> Duration {
+/// Time since 1970 by the machine's clock, which may be wrong and may jump.
+pub fn unix_time() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+/// Time since the first call in this process: the one clock of all its nodes' metrics.
+pub fn monotonic() -> Time {
+    static ORIGIN: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
+    since(*ORIGIN.get_or_init(Instant::now))
+}
+
+/// Time on a clock that began at `origin`.
+fn since(origin: Instant) -> Time {
+    Time(u64::try_from(origin.elapsed().as_nanos()).unwrap_or(u64::MAX))
 }
 
 impl RealEnv {
     fn read_clock(&mut self) {
-        let elapsed = self.origin.elapsed().as_nanos();
-        self.now = self.now.max(Time(u64::try_from(elapsed).unwrap_or(u64::MAX)));
+        self.now = self.now.max(since(self.origin));
+    }
+
+    /// Takes what has arrived, the own threads' answers first. Loses nothing when it is cancelled.
+    fn poll(&mut self, cx: &mut Context<'_>, arrivals: &mut Vec<Arrival>) -> Poll<()> {
+        self.sender.flush(cx);
+        for queue in [&mut self.answers, &mut self.inbox] {
+            if queue.poll_recv_many(cx, arrivals, BATCH) == Poll::Ready(0) {
+                arrivals.push(Arrival::Stop);
+            }
+        }
+        self.datagrams.take(cx, arrivals, BATCH);
+        if arrivals.is_empty() { Poll::Pending } else { Poll::Ready(()) }
     }
 }
 
@@ -136,27 +216,31 @@ impl Env for RealEnv {
     }
 
     async fn next(&mut self, deadline: Option<Time>, arrivals: &mut Vec<Arrival>) {
-        // `recv_many` loses nothing when it is cancelled.
-        let received = self.inbox.recv_many(arrivals, BATCH);
-        let closed = match deadline {
-            Some(at) => {
-                let at = self.origin + Duration::from_nanos(at.0);
-                tokio::time::timeout_at(at, received).await == Ok(0)
-            }
-            None => received.await == 0,
-        };
-        if closed {
-            arrivals.push(Arrival::Stop);
+        let at = deadline.map(|at| self.origin + Duration::from_nanos(at.0));
+        let arrived = std::future::poll_fn(|cx| self.poll(cx, arrivals));
+        match at {
+            Some(at) => drop(tokio::time::timeout_at(at, arrived).await),
+            None => arrived.await,
         }
         self.read_clock();
+        self.counters.set(Counter::InboxDepth, self.datagrams.len());
     }
 
     fn send(&mut self, to: NodeId, datagram: Datagram, _label: u64) {
-        self.buffer.clear();
-        self.buffer.extend_from_slice(&datagram.header);
-        self.buffer.extend_from_slice(&datagram.body);
-        // A datagram that does not fit the socket's buffer is lost, like one on the wire.
-        let _ = self.socket.try_send_to(&self.buffer, self.peers[to.index()]);
+        self.sender.send(to, datagram);
+    }
+
+    fn check_threads(&self) -> usize {
+        workers::threads()
+    }
+
+    fn check(&mut self, job: Check) {
+        // If the threads are gone, what waits for them is never heard, which is the safe side.
+        let _ = self.checks.send(job);
+    }
+
+    fn waiting(&mut self, checks: usize) {
+        self.counters.set(Counter::CheckDepth, checks);
     }
 
     fn commit(&mut self, records: Vec<Record>) {
@@ -178,22 +262,7 @@ impl Env for RealEnv {
     }
 
     fn refused(&mut self, reason: Refused) {
-        tracing::trace!(%reason, "datagram refused");
-    }
-}
-
-/// Reads the socket until the node is gone.
-async fn receive(socket: Arc<UdpSocket>, inbox: mpsc::Sender<Arrival>) {
-    let mut buffer = vec![0; MAX_DATAGRAM_BYTES + 1];
-    loop {
-        let Ok((length, _)) = socket.recv_from(&mut buffer).await else { continue };
-        let bytes = Bytes::copy_from_slice(&buffer[..length]);
-        let Ok(datagram) = Datagram::from_bytes(bytes) else { continue };
-        if let Err(mpsc::error::TrySendError::Closed(_)) =
-            inbox.try_send(Arrival::Datagram(datagram))
-        {
-            return;
-        }
+        self.counters.count(reason);
     }
 }
 
@@ -201,12 +270,18 @@ async fn receive(socket: Arc<UdpSocket>, inbox: mpsc::Sender<Arrival>) {
 fn serve_store(
     mut store: Store,
     jobs: &std::sync::mpsc::Receiver<Job>,
-    inbox: &mpsc::Sender<Arrival>,
+    node: &mpsc::Sender<Arrival>,
+    counters: &Counters,
+    mut committed: OnCommit,
 ) {
     while let Ok(job) = jobs.recv() {
         let answer = match job {
             Job::Commit(records) => {
+                let begun = Instant::now();
                 let result = store.commit(&records);
+                let took = begun.elapsed();
+                counters.committed(took, result.is_ok());
+                committed(took);
                 if let Err(error) = &result {
                     tracing::error!(%error, "the database failed; this node stops voting");
                 }
@@ -219,8 +294,13 @@ fn serve_store(
                     Arrival::Loaded(query, query.nothing())
                 }
             },
+            Job::Read(read) => {
+                read(&mut store);
+                continue;
+            }
+            Job::Close => return,
         };
-        if inbox.blocking_send(answer).is_err() {
+        if node.blocking_send(answer).is_err() {
             return;
         }
     }
@@ -228,27 +308,43 @@ fn serve_store(
 
 /// Starts a node on the current tokio runtime.
 pub async fn start(setup: Setup) -> Result<Handle, StartError> {
-    let Setup { committee, me, keys, socket, peers, mut store, restored, observer, deliver } =
-        setup;
+    let Setup { committee, me, keys, socket, peers, mut store, restored, .. } = setup;
+    let Setup { counters, observer, committed, deliver, .. } = setup;
     socket.set_nonblocking(true)?;
     let socket = Arc::new(UdpSocket::from_std(socket)?);
     let wall = unix_time();
     // Durable before the first datagram: a counter is never used twice (1.2).
     let boot = store.next_boot(wall.as_secs())?;
-    let (sender, inbox) = mpsc::channel(INBOX);
+    let mut link = Link::new(&committee, me, keys.datagram(), boot)?;
+    let (submit, inbox) = mpsc::channel(INBOX);
+    let (node, answers) = mpsc::channel(ANSWERS);
+    let checks = workers::start(me, &committee, &node, &counters)?;
     let (jobs, work) = std::sync::mpsc::channel();
-    let answers = sender.clone();
-    std::thread::Builder::new()
+    let counting = counters.clone();
+    let remote = Remote { inbox: submit, jobs: jobs.clone() };
+    let store = std::thread::Builder::new()
         .name(format!("store-{me}"))
-        .spawn(move || serve_store(store, &work, &answers))?;
+        .spawn(move || serve_store(store, &work, &node, &counting, committed))?;
+    let datagrams = Arc::new(socket::Queue::new(committee.len()));
+    let origin = Instant::now();
+    let receiver = socket::Receiver::new(
+        socket.clone(),
+        &committee,
+        link.detach_opener(),
+        datagrams.clone(),
+        counters.clone(),
+        origin,
+    )?;
     let mut env = RealEnv {
-        socket: socket.clone(),
-        peers,
+        sender: socket::Sender::new(socket, peers, counters.clone()),
+        datagrams,
+        answers,
         inbox,
         jobs,
-        origin: Instant::now(),
+        checks,
+        counters,
+        origin,
         now: Time(0),
-        buffer: Vec::with_capacity(MAX_DATAGRAM_BYTES),
         observer,
         deliver,
     };
@@ -258,9 +354,8 @@ pub async fn start(setup: Setup) -> Result<Handle, StartError> {
         Config { committee: committee.clone(), me, restored, start: env.now + until_start, boot };
     let mut first = Vec::new();
     let protocol = Protocol::new(config, env.now, &mut first);
-    let link = Link::new(&committee, me, keys.datagram(), boot)?;
-    let receiver = tokio::spawn(receive(socket, sender.clone()));
+    let receiver = tokio::spawn(receiver.run());
     let driver = Driver::new(env, protocol, me, committee, keys, link, first);
     let driver = tokio::spawn(driver.run());
-    Ok(Handle { inbox: sender, driver, receiver })
+    Ok(Handle { remote, driver, receiver, store })
 }

@@ -14,7 +14,8 @@
 //!   log against its head, which counts and sums its votes, the ledger by its parent links.
 //! - **The ledger table is the delivered chain.** Its last row is the delivery cursor, so blocks
 //!   and cursor cannot disagree.
-//! - **A log that is not whole is never mended.** The store then says `intact: false`, for good.
+//! - **A log that is not whole is never mended.** The store then says `intact: false`. It may begin
+//!   anew only in an epoch in which the key has signed nothing ([`Store::begin_anew_at`]).
 //!
 //! What is found damaged, and what follows:
 //!
@@ -25,13 +26,18 @@
 //! | ledger, recent block, boot counter, identity | [`StoreError::Damaged`]: better not to start |
 //! | pages shared by both slots, header, length | the same: the tree cannot be read at all |
 //!
+//! Two more ways in: [`Store::inspect`] reads a stopped node's store and writes nothing (see
+//! `overlay`), and `copy` makes and puts back backups.
+//!
 //! Out of reach: a whole data directory put back from a backup, or one identity run twice. Nothing in
 //! such a directory is wrong; only the operator can know (10.4).
 
 mod apply;
 mod check;
+mod copy;
 mod disk;
 mod error;
+mod overlay;
 mod rows;
 
 use crate::protocol::certificate::FinalityProof;
@@ -45,10 +51,11 @@ use disk::{Disk, Switch};
 use redb::{
     Database, ReadTransaction, ReadableDatabase, StorageBackend, TableError, WriteTransaction,
 };
-use rows::{BLOCKS, BOOT, HEAD, IDENTITY, LEDGER, LOG, META, PROOFS, Reader, Table};
+use rows::{ANEW, BLOCKS, BOOT, HEAD, IDENTITY, LEDGER, LOG, META, PROOFS, Reader, SEALED, Table};
 use std::sync::Arc;
 
 pub use check::{LogFault, OpenReport};
+pub use copy::{CopyError, Restoration, Snapshot, restore};
 pub use error::StoreError;
 
 /// The version of everything that is written. A store of another one is refused.
@@ -61,6 +68,17 @@ pub struct Identity {
     pub cluster: Hash,
     /// The validator.
     pub node: NodeId,
+}
+
+/// What [`Store::inspect`] found.
+#[derive(Debug)]
+pub struct Inspection {
+    /// Whose store it is.
+    pub identity: Identity,
+    /// A final backup was taken.
+    pub sealed: bool,
+    /// What a node that starts on it would know.
+    pub restored: Restored,
 }
 
 /// The open store of one node. Its calls block for as long as the disk takes. Dropping it writes
@@ -111,8 +129,16 @@ impl Store {
         if store.is_virgin()? {
             store.initialize(identity, false)?;
         }
-        let Found { restored, state, boot, report, trash, head_changed } =
-            check::check(&store.db.begin_read()?, identity)?;
+        let found = check::check(&store.db.begin_read()?, Some(identity))?;
+        let anew = found.begins_anew();
+        let Found { restored, state, boot, report, mut trash, head_changed, sealed, .. } = found;
+        if sealed {
+            return Err(StoreError::Sealed);
+        }
+        if anew {
+            // In the same commit as the new mark: the permission is good for one loss.
+            trash.push((META, ANEW.to_vec()));
+        }
         if head_changed || !trash.is_empty() {
             store.transact(true, |_, txn| {
                 for (table, key) in &trash {
@@ -123,6 +149,54 @@ impl Store {
         }
         (store.state, store.boot, store.report) = (state, boot, report);
         Ok((store, restored))
+    }
+
+    /// Opens a store whosever it is, sealed or not, checks it like [`Store::open`], and writes
+    /// nothing: what the database writes meanwhile stays in memory. The store must not be in use.
+    ///
+    /// # Errors
+    /// As for [`Store::open`]; [`StoreError::Damaged`] if there is nothing.
+    pub fn inspect<B: StorageBackend>(
+        backend: B,
+        cache_bytes: usize,
+    ) -> Result<(Store, Inspection), StoreError> {
+        let (disk, switch) = Disk::new(overlay::Overlay::new(backend)?)?;
+        if disk.is_blank()? {
+            return Err(StoreError::damaged("there is nothing in it"));
+        }
+        let mut store = Store::attach(disk, switch, cache_bytes)?;
+        let found = check::check(&store.db.begin_read()?, None)?;
+        let identity = found.identity.expect("the check has read it");
+        (store.state, store.boot, store.report) = (found.state, found.boot, found.report);
+        Ok((store, Inspection { identity, sealed: found.sealed, restored: found.restored }))
+    }
+
+    /// Lets an unmarked log begin anew at the first start that finds `slot` delivered. The caller
+    /// vouches that the key has signed nothing in `slot` or above before this store was opened.
+    /// Said once; a marked log is left alone. The answer is the slot that counts.
+    ///
+    /// # Errors
+    /// As for [`Store::commit`].
+    pub fn begin_anew_at(&mut self, slot: Slot) -> Result<Option<Slot>, StoreError> {
+        if self.state.head.marked {
+            return Ok(None);
+        }
+        let said = match table(&self.db.begin_read()?, META)? {
+            Some(meta) => meta.get(ANEW)?.and_then(|row| rows::open(META, ANEW, row.value())),
+            None => None,
+        };
+        if said.is_none() {
+            self.transact(true, |_, txn| put(txn, META, ANEW, &slot))?;
+        }
+        Ok(said.or(Some(slot)))
+    }
+
+    /// Marks the store as succeeded by a final backup. It never opens for a node again.
+    ///
+    /// # Errors
+    /// As for [`Store::commit`].
+    pub fn seal(&mut self) -> Result<(), StoreError> {
+        self.transact(true, |_, txn| put(txn, META, SEALED, &()))
     }
 
     /// Makes the records durable, in order, all or none, in one transaction. On return they are.

@@ -6,6 +6,7 @@
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use bytes::Bytes;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Error, ErrorKind, Read, Result, Write};
 
 /// At most `MAX` bytes, shared on clone.
@@ -24,6 +25,21 @@ pub struct TooLong {
     pub length: usize,
     /// The cap.
     pub max: usize,
+}
+
+/// Drops the entries below `floor`. For maps that are pruned after every step: nothing is moved and
+/// nothing allocated while there is nothing to drop.
+pub(crate) fn forget_below<K: Ord, V>(map: &mut BTreeMap<K, V>, floor: &K) {
+    while let Some(first) = map.first_entry().filter(|first| first.key() < floor) {
+        first.remove();
+    }
+}
+
+/// The same for a set.
+pub(crate) fn forget_members_below<K: Ord>(set: &mut BTreeSet<K>, floor: &K) {
+    while set.first().is_some_and(|first| first < floor) {
+        set.pop_first();
+    }
 }
 
 fn read_length<R: Read>(reader: &mut R, max: usize) -> Result<usize> {

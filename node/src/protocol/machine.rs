@@ -188,7 +188,12 @@ impl Protocol {
 
     /// Decodes and filters bytes of a peer without touching a signature. Total.
     pub fn precheck(&self, from: NodeId, bytes: &[u8]) -> Result<Unverified<Message>, Reject> {
-        let message = Message::decode(bytes)?;
+        self.screen(from, Message::decode(bytes)?)
+    }
+
+    /// The part of [`Protocol::precheck`] that depends on the state. A host that lets messages
+    /// wait for their check asks again before it.
+    pub fn screen(&self, from: NodeId, message: Message) -> Result<Unverified<Message>, Reject> {
         if from.index() >= self.committee.len() || !sender_may_say(from, &message) {
             return Err(Reject::Signer);
         }

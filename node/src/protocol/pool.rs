@@ -13,6 +13,7 @@ pub mod finality;
 pub mod readiness;
 pub mod tally;
 
+use super::bounded::forget_below;
 use super::params::VOTE_LOOKAHEAD_SLOTS;
 use super::rules::rule;
 use super::stake::{Fraction, NodeSet, Stakes};
@@ -359,7 +360,7 @@ impl Pool {
     pub fn prune(&mut self) {
         let root = self.finality.root();
         self.readiness.prune(root);
-        self.slots = self.slots.split_off(&self.finality.floor());
+        forget_below(&mut self.slots, &self.finality.floor());
         self.waiting.retain(|parent, _| parent.slot >= root.slot);
     }
 

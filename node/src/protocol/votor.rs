@@ -9,6 +9,7 @@
 //! A vote is *cast* when its flags are set. It leaves the node later, when it is durable; by then
 //! more votes may have been cast, and that is fine, because flags and log grow in the same order.
 
+use super::bounded::{forget_below, forget_members_below};
 use super::rules::rule;
 use super::types::{BlockId, Hash, Slot, Window};
 use super::vote::{Vote, VoteKind};
@@ -352,7 +353,7 @@ impl Votor {
     /// Forgets slots below `floor`, except that the own vote on the slot just below may still be
     /// the parent of a later one.
     pub fn prune(&mut self, floor: Slot) {
-        self.slots = self.slots.split_off(&floor.previous());
-        self.timers = self.timers.split_off(&floor.previous().window());
+        forget_below(&mut self.slots, &floor.previous());
+        forget_members_below(&mut self.timers, &floor.previous().window());
     }
 }

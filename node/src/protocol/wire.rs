@@ -280,6 +280,11 @@ impl Unverified<Message> {
     pub fn claim(&self) -> &Message {
         &self.claim
     }
+
+    /// The bare claim, to be looked at again.
+    pub fn into_claim(self) -> Message {
+        self.claim
+    }
 }
 
 /// What is true: every signature and proof in it was checked, or the own node made it.

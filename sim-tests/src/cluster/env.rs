@@ -5,6 +5,9 @@
 //! world says when they are, and a crash in between keeps what the disk model decides.
 
 use super::datagram::Packet;
+use super::load::Turns;
+use super::points::Points;
+use super::power::{Step, Supply};
 use super::recorder::Recorder;
 use crate::plan::Cpu;
 use crate::workload::Workload;
@@ -18,6 +21,18 @@ use alpenglow_node::protocol::types::{NodeId, Time};
 use alpenglow_node::protocol::{Query, Record};
 use std::sync::{Arc, Mutex};
 
+/// The machine around one incarnation.
+pub struct Surroundings {
+    /// What work costs.
+    pub cpu: Cpu,
+    /// How it gets the processor.
+    pub turns: Turns,
+    /// The fault points of the host.
+    pub points: Points,
+    /// Its power.
+    pub supply: Supply,
+}
+
 /// One incarnation's view of the world.
 pub struct SimEnv {
     port: Port<Packet>,
@@ -28,6 +43,9 @@ pub struct SimEnv {
     inbox: Vec<Delivered<Packet>>,
     tickets: u64,
     cpu: Cpu,
+    turns: Turns,
+    points: Points,
+    supply: Supply,
     /// What the store said at once; reported with the next arrivals.
     ready: Vec<Arrival>,
 }
@@ -39,11 +57,68 @@ impl SimEnv {
         store: Store,
         recorder: Arc<Mutex<Recorder>>,
         workload: Arc<Workload>,
-        cpu: Cpu,
+        surroundings: Surroundings,
     ) -> SimEnv {
         let node = NodeId(port.node() as u16);
         let (inbox, ready) = (Vec::new(), Vec::new());
-        SimEnv { port, node, store, recorder, workload, inbox, tickets: 0, cpu, ready }
+        let Surroundings { cpu, turns, points, supply } = surroundings;
+        SimEnv {
+            port,
+            node,
+            store,
+            recorder,
+            workload,
+            inbox,
+            tickets: 0,
+            cpu,
+            turns,
+            points,
+            supply,
+            ready,
+        }
+    }
+
+    /// Takes a step of the node, unless its power fails before it. If it fails here, the run takes
+    /// it down before anything else happens.
+    fn step(&mut self, take: impl FnOnce(&mut SimEnv)) {
+        let fails = match self.supply.begin() {
+            Step::Dark => return,
+            Step::Fails => true,
+            Step::Taken => {
+                take(self);
+                self.supply.end()
+            }
+        };
+        if fails {
+            self.port.call_control(self.node.index() as u64);
+        }
+    }
+
+    fn write(&mut self, records: &[Record]) {
+        match self.store.commit(records) {
+            Ok(()) => {
+                self.tickets += 1;
+                self.port.flush_ticket(self.tickets);
+            }
+            Err(error) => {
+                self.storage_error(&error);
+                self.ready.push(Arrival::Committed(Err(error)));
+            }
+        }
+    }
+
+    fn read(&mut self, query: Query) {
+        match self.store.load(query) {
+            Ok(stored) => self.ready.push(Arrival::Loaded(query, stored)),
+            Err(error) => {
+                self.storage_error(&error);
+                self.ready.push(Arrival::Loaded(query, query.nothing()));
+            }
+        }
+    }
+
+    fn storage_error(&self, error: &StoreError) {
+        self.record(|recorder| recorder.storage_error(self.node, error));
     }
 
     fn record(&self, take: impl FnOnce(&mut Recorder)) {
@@ -62,6 +137,7 @@ impl Env for SimEnv {
             return;
         }
         self.port.next(deadline.map(|time| time.0), &mut self.inbox).await;
+        self.turns.taken(&self.port);
         let mut inbox = std::mem::take(&mut self.inbox);
         for delivered in inbox.drain(..) {
             match delivered {
@@ -70,6 +146,9 @@ impl Env for SimEnv {
                 Delivered::Done { result, .. } => {
                     let result =
                         result.map_err(|fault| StoreError::from(std::io::Error::from(fault)));
+                    if let Err(error) = &result {
+                        self.storage_error(error);
+                    }
                     arrivals.push(Arrival::Committed(result));
                 }
                 Delivered::Command(index) => {
@@ -85,36 +164,26 @@ impl Env for SimEnv {
     }
 
     fn send(&mut self, to: NodeId, datagram: Datagram, label: u64) {
-        self.port.send(to.index(), Packet(datagram), label);
+        self.step(|env| env.port.send(to.index(), Packet(datagram), label));
     }
 
     fn commit(&mut self, records: Vec<Record>) {
-        for record in &records {
-            if let Record::Block(block) = record {
-                self.record(|recorder| recorder.wrote(self.node, block));
+        self.step(|env| {
+            for record in &records {
+                if let Record::Block(block) = record {
+                    env.record(|recorder| recorder.wrote(env.node, block));
+                }
             }
-        }
-        match self.store.commit(&records) {
-            Ok(()) => {
-                self.tickets += 1;
-                self.port.flush_ticket(self.tickets);
-            }
-            Err(error) => self.ready.push(Arrival::Committed(Err(error))),
-        }
+            env.write(&records);
+        });
     }
 
     fn load(&mut self, query: Query) {
-        match self.store.load(query) {
-            Ok(stored) => self.ready.push(Arrival::Loaded(query, stored)),
-            Err(error) => {
-                self.record(|recorder| recorder.storage_error(self.node, &error));
-                self.ready.push(Arrival::Loaded(query, query.nothing()));
-            }
-        }
+        self.step(|env| env.read(query));
     }
 
     fn deliver(&mut self, block: Arc<Block>, _transactions: Arc<[TransactionId]>) {
-        self.workload.on_delivered(block.id().slot);
+        self.step(|env| env.workload.on_delivered(block.id().slot));
     }
 
     fn verified(&mut self) {
@@ -125,10 +194,18 @@ impl Env for SimEnv {
         if let Event::BlockStored { origin: Origin::Rotor | Origin::Repair, slices, .. } = event {
             self.port.work(self.cpu.decode.0 * u64::from(slices));
         }
-        self.record(|recorder| recorder.event(self.node, &event));
+        self.step(|env| env.record(|recorder| recorder.event(env.node, &event)));
     }
 
     fn refused(&mut self, reason: Refused) {
         self.record(|recorder| recorder.refused(self.node, reason));
+    }
+
+    fn buggify(&mut self, point: &'static str) -> bool {
+        let fires = self.points.fires(point);
+        if fires {
+            self.record(|recorder| recorder.measure.probe(point));
+        }
+        fires
     }
 }

@@ -6,8 +6,9 @@
 //! end in another order than they began leave nothing behind.
 
 use super::datagram::Packet;
+use super::load::Loads;
 use super::setup;
-use crate::plan::{Concrete, CrashMode, CutStyle, Edge, Effect, Fault, Nanos};
+use crate::plan::{Concrete, CrashMode, CutStyle, DiskCause, Edge, Effect, Fault, Nanos};
 use crate::world::network::{Link, Links};
 use crate::world::{World, disk};
 
@@ -15,7 +16,9 @@ use crate::world::{World, disk};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Lifecycle {
     /// These nodes lose their power now.
-    Crash(Vec<usize>, disk::CrashMode),
+    Crash(Vec<usize>, CrashMode),
+    /// The disks of these nodes hold something else now than they did.
+    Rotten(Vec<usize>),
     /// These nodes start now.
     Start(Vec<usize>),
 }
@@ -24,14 +27,15 @@ pub enum Lifecycle {
 pub struct Faults<'a> {
     plan: &'a Concrete,
     world: World<Packet>,
+    loads: Loads,
     active: Vec<bool>,
     healed: bool,
 }
 
 impl<'a> Faults<'a> {
     /// Nothing is in force yet.
-    pub fn new(plan: &'a Concrete, world: World<Packet>) -> Faults<'a> {
-        Faults { plan, world, active: vec![false; plan.faults.len()], healed: false }
+    pub fn new(plan: &'a Concrete, world: World<Packet>, loads: Loads) -> Faults<'a> {
+        Faults { plan, world, loads, active: vec![false; plan.faults.len()], healed: false }
     }
 
     /// The base loss, bursts, corruption and duplication end.
@@ -47,10 +51,15 @@ impl<'a> Faults<'a> {
         self.active[index] = begins;
         let nodes: Vec<usize> = fault.nodes.iter().map(|&node| usize::from(node)).collect();
         match &fault.effect {
-            Effect::Partition { style } => self.partition(&nodes, *style, begins),
-            Effect::Crash { mode } if begins => {
-                return Some(Lifecycle::Crash(nodes, crash_mode(*mode)));
+            Effect::Partition { style } => {
+                let outside = (0..self.plan.nodes.len()).filter(|node| !nodes.contains(node));
+                self.cut(&nodes, &outside.collect::<Vec<_>>(), *style, begins);
             }
+            Effect::Cut { from, style } => {
+                let from: Vec<usize> = from.iter().map(|&node| usize::from(node)).collect();
+                self.cut(&nodes, &from, *style, begins);
+            }
+            Effect::Crash { mode } if begins => return Some(Lifecycle::Crash(nodes, *mode)),
             Effect::Crash { .. } => return Some(Lifecycle::Start(nodes)),
             Effect::LateStart {} if begins => {}
             Effect::LateStart {} => return Some(Lifecycle::Start(nodes)),
@@ -61,22 +70,55 @@ impl<'a> Faults<'a> {
             Effect::ClockJump { by } => {
                 nodes.iter().for_each(|&node| self.world.jump_wall_clock(node, by.0));
             }
+            Effect::BitRot { bits } => {
+                nodes.iter().for_each(|&node| self.world.rot_disk(node, *bits));
+                return Some(Lifecycle::Rotten(nodes));
+            }
+            Effect::ClockDrift { drift } => self.drift(&nodes, begins.then_some(drift.0)),
+            Effect::Starvation { turn } => {
+                let turn_ns = if begins { turn.0 } else { 0 };
+                nodes.iter().for_each(|&node| self.loads[node].set_turn(turn_ns));
+            }
+            Effect::DiskError { cause } => self.disk_error(&nodes, *cause, begins),
             Effect::Loss { .. }
             | Effect::Bursts(_)
             | Effect::Latency { .. }
             | Effect::Duplication { .. }
             | Effect::Reordering(_)
+            | Effect::Straddle { .. }
             | Effect::Corruption { .. }
             | Effect::Bandwidth { .. }
-            | Effect::DiskSlow { .. } => self.refresh(),
+            | Effect::DiskSlow { .. }
+            | Effect::DiskStall { .. } => self.refresh(),
         }
         None
     }
 
-    fn partition(&self, side: &[usize], style: CutStyle, begins: bool) {
-        let all = 0..self.plan.nodes.len();
+    fn drift(&self, nodes: &[usize], drift_ppb: Option<i64>) {
+        for &node in nodes {
+            let drift_ppb = drift_ppb.unwrap_or(self.plan.nodes[node].clock_drift.0);
+            self.world.set_clock_drift(node, drift_ppb as i32);
+        }
+    }
+
+    fn disk_error(&self, nodes: &[usize], cause: DiskCause, begins: bool) {
+        let fault = begins.then_some(disk::Fault::Io);
+        for &node in nodes {
+            match cause {
+                DiskCause::Write => self.world.edit_disk(node, |disk| disk.write_fault = fault),
+                DiskCause::Sync => self.world.edit_disk(node, |disk| disk.sync_fault = fault),
+                DiskCause::Full if begins => self.world.fill_disk(node),
+                DiskCause::Full => {
+                    self.world.edit_disk(node, |disk| disk.capacity_bytes = u64::MAX);
+                }
+            }
+        }
+    }
+
+    /// Cuts or mends every link between the two sides.
+    fn cut(&self, side: &[usize], others: &[usize], style: CutStyle, begins: bool) {
         for &inside in side {
-            for outside in all.clone().filter(|node| !side.contains(node)) {
+            for &outside in others {
                 let world = &self.world;
                 match (style, begins) {
                     (CutStyle::Drop, true) => {
@@ -129,7 +171,14 @@ impl<'a> Faults<'a> {
                 _ => None,
             });
             let sync = syncs.chain([self.plan.disk.sync]).max().unwrap_or_default();
-            self.world.edit_disk(node, |disk| disk.sync_ns = sync.0);
+            let stalls = faults().find_map(|f| match f.effect {
+                Effect::DiskStall { share, time } => Some((share.0, time.0)),
+                _ => None,
+            });
+            self.world.edit_disk(node, |disk| {
+                disk.sync_ns = sync.0;
+                (disk.stall_ppb, disk.stall_ns) = stalls.unwrap_or_default();
+            });
         }
     }
 
@@ -153,6 +202,10 @@ impl<'a> Faults<'a> {
                     quality.reorder_ppb = quality.reorder_ppb.max(reordering.share.0);
                     quality.reorder_max_ns = quality.reorder_max_ns.max(reordering.delay.0);
                 }
+                Effect::Straddle { share } => {
+                    let held = quality.hold.map_or(0, |hold| hold.ppb).max(share.0);
+                    quality.hold = Some(setup::hold(self.plan, held));
+                }
                 Effect::Bursts(bursts) => {
                     let worse = quality.burst.is_none_or(|b| b.loss_ppb <= bursts.loss.0);
                     if worse {
@@ -173,7 +226,7 @@ impl<'a> Faults<'a> {
 pub fn crash_mode(mode: CrashMode) -> disk::CrashMode {
     match mode {
         CrashMode::Keep => disk::CrashMode::Keep,
-        CrashMode::Lose => disk::CrashMode::Lose,
+        CrashMode::Lose | CrashMode::Wipe => disk::CrashMode::Lose,
         CrashMode::Tear => disk::CrashMode::Tear,
     }
 }

@@ -4,26 +4,27 @@
 //! for what nodes observe. It changes nothing: with or without oracles a run is the same run.
 
 use super::datagram::{Packet, digest};
+use super::node::DiskContent;
 use crate::measure::Measure;
 use crate::oracles::history::History;
 use crate::oracles::{Context, Fact, Findings, Oracle, Scene, Violation};
 use crate::trace::Record;
 use crate::trace::fingerprint::Fingerprint;
 use crate::trace::log::Log;
-use crate::trace::text;
+use crate::trace::text::{self, Line};
 use crate::world::observe::{Cause, Fingerprinter, NodeEvent, Observer};
 use alpenglow_node::host::net::Refused;
 use alpenglow_node::host::store::StoreError;
 use alpenglow_node::protocol::block::{Block, Commitment, TransactionId};
 use alpenglow_node::protocol::event::Event;
 use alpenglow_node::protocol::params::TOTAL_SHREDS;
-use alpenglow_node::protocol::types::{BlockId, NodeId};
-use alpenglow_node::protocol::vote::Vote;
+use alpenglow_node::protocol::types::NodeId;
 use alpenglow_node::protocol::wire::Message;
 use borsh::BorshDeserialize;
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
 /// Kinds of fingerprint events above those of the world.
@@ -35,6 +36,14 @@ const SHRED: u8 = 2;
 
 /// Events of a checkpoint.
 const CHECKPOINT_EVERY: u64 = 4_096;
+
+/// Words for the events of a part of the run, to compare it with another run.
+#[derive(Debug, Default)]
+struct Detail {
+    /// Which events, counted as in the fingerprint.
+    range: Range<u64>,
+    lines: Vec<Line>,
+}
 
 /// The eyes of a run.
 pub struct Recorder {
@@ -62,6 +71,7 @@ pub struct Recorder {
     /// The last body that was tapped, decoded: a broadcast is one body for many receivers.
     tapped: Option<(Bytes, Option<Message>)>,
     scratch: Vec<u8>,
+    detail: Detail,
     trace: Option<Box<dyn Write + Send>>,
 }
 
@@ -84,6 +94,7 @@ impl Recorder {
             now_ns: 0,
             tapped: None,
             scratch: Vec::new(),
+            detail: Detail::default(),
             trace: None,
             scene,
         }))
@@ -92,6 +103,25 @@ impl Recorder {
     /// Writes a line of text for every fact from now on.
     pub fn trace_to(&mut self, writer: Box<dyn Write + Send>) {
         self.trace = Some(writer);
+    }
+
+    /// Puts the events of this range (from 0, counted as in the fingerprint) into words.
+    pub fn describe(&mut self, range: Range<u64>) {
+        self.detail = Detail { range, lines: Vec::new() };
+    }
+
+    /// The events that [`Recorder::describe`] asked for.
+    pub fn described(&self) -> &[Line] {
+        &self.detail.lines
+    }
+
+    /// Describes the event that the fingerprint took last, if it is in the range.
+    fn detail(&mut self, node: usize, text: impl FnOnce() -> String) {
+        let index = self.print.fingerprint.events() - 1;
+        if self.detail.range.contains(&index) {
+            let (at_ns, node) = (self.now_ns, node as u16);
+            self.detail.lines.push(Line { index, at_ns, node, text: text() });
+        }
     }
 
     /// The fingerprint so far.
@@ -116,6 +146,7 @@ impl Recorder {
         borsh::to_writer(&mut self.scratch, event).expect("writing to memory does not fail");
         let print = &mut self.print.fingerprint;
         print.event_bytes(self.now_ns, node.index(), KIND_EVENT, &self.scratch);
+        self.detail(node.index(), || format!("{event:?}"));
         if matches!(event, Event::VoteCast(_) | Event::Finalized(..) | Event::Delivered { .. }) {
             self.decisions.event_bytes(self.now_ns, node.index(), KIND_EVENT, &self.scratch);
         }
@@ -129,8 +160,14 @@ impl Recorder {
     }
 
     /// What the disk of a crashed node holds.
-    pub fn image(&mut self, node: NodeId, votes: &[Vote], ledger: &[BlockId]) {
-        self.fact(node, Fact::Image(votes, ledger));
+    pub fn image(&mut self, node: NodeId, content: &DiskContent) {
+        match &content.log {
+            Some(votes) => self.fact(node, Fact::Image(votes, &content.ledger)),
+            None => {
+                self.measure.probe("log-lost");
+                self.fact(node, Fact::LogLost(&content.ledger));
+            }
+        }
     }
 
     /// A client hands a transaction to a node.
@@ -141,6 +178,7 @@ impl Recorder {
     /// A datagram was dropped at the door of a node.
     pub fn refused(&mut self, node: NodeId, reason: Refused) {
         self.print.fingerprint.event(self.now_ns, node.index(), KIND_REFUSED, &[reason as u64]);
+        self.detail(node.index(), || format!("refused a datagram: {reason:?}"));
         let name = match reason {
             Refused::Size => "size",
             Refused::Foreign => "foreign",
@@ -240,6 +278,15 @@ impl Recorder {
     }
 }
 
+/// A packet in words: its message if it decodes, and the tag that covers every byte.
+fn content(packet: &Packet, label: u64) -> String {
+    let message = match Message::decode(&packet.0.body) {
+        Ok(message) => format!("{message:?}"),
+        Err(_) => format!("{} bytes", packet.0.body.len()),
+    };
+    format!("{message} (label {label:016x}, tag {:016x})", digest(packet))
+}
+
 /// Slice, signature and number of an encoded shred.
 fn shred_head(body: &[u8]) -> Option<(Commitment, &[u8; 64], u8)> {
     let (mut head, rest) = body.get(2..)?.split_at_checked(42)?;
@@ -262,6 +309,7 @@ impl Observer<Packet> for Recorder {
     fn delivered(&mut self, at_ns: u64, from: usize, to: usize, label: u64, packet: &Packet) {
         self.now_ns = at_ns;
         self.print.delivered(at_ns, from, to, label, packet);
+        self.detail(to, || format!("<- n{from} {}", content(packet, label)));
     }
 
     fn dropped(
@@ -275,19 +323,22 @@ impl Observer<Packet> for Recorder {
     ) {
         self.now_ns = at_ns;
         self.print.dropped(at_ns, from, to, label, packet, cause);
+        self.detail(to, || {
+            format!("lost ({}) <- n{from} {}", cause.name(), content(packet, label))
+        });
     }
 
     fn node(&mut self, at_ns: u64, node: usize, event: NodeEvent) {
         self.now_ns = at_ns;
         self.print.node(at_ns, node, event);
+        self.detail(node, || format!("{event:?}"));
         let node = NodeId(node as u16);
         match event {
             NodeEvent::Started { incarnation } => self.fact(node, Fact::Started(incarnation)),
-            NodeEvent::Crashed(_) => self.fact(node, Fact::Crashed),
+            NodeEvent::Crashed(_) | NodeEvent::Exited => self.fact(node, Fact::Crashed),
             NodeEvent::Paused => self.fact(node, Fact::Paused(true)),
             NodeEvent::Resumed => self.fact(node, Fact::Paused(false)),
-            NodeEvent::Exited
-            | NodeEvent::Freed
+            NodeEvent::Freed
             | NodeEvent::Woke
             | NodeEvent::Flushed { .. }
             | NodeEvent::Command(_) => {}

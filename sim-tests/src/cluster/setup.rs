@@ -5,8 +5,8 @@
 //! keys, so the same seed has the same schedule with real and with null signatures.
 
 use super::datagram::Packet;
-use crate::plan::{Concrete, Crypto, Nanos};
-use crate::world::network::{Burst, Latency, Links, Network, Quality, Uplink};
+use crate::plan::{Concrete, Crypto, Nanos, STRADDLE_SPREAD, straddled};
+use crate::world::network::{Burst, Hold, Latency, Links, Network, Quality, Uplink};
 use crate::world::{ClockConfig, Config, WALL_START_NS, World, disk::DiskConfig};
 use alpenglow_node::crypto::{Hash, Scheme};
 use alpenglow_node::host::keys::Keys;
@@ -109,9 +109,16 @@ pub fn base_quality(plan: &Concrete, healed: bool) -> Quality {
         duplicate_ppb: until_heal(network.duplication),
         reorder_ppb: network.reordering.map_or(0, |r| r.share.0),
         reorder_max_ns: network.reordering.map_or(0, |r| r.delay.0),
+        hold: None,
         corrupt_ppb: until_heal(network.corruption),
         mtu_bytes: network.mtu.0 as usize,
     }
+}
+
+/// Delays that straddle the timers of the plan's protocol.
+pub fn hold(plan: &Concrete, ppb: u32) -> Hold {
+    let around_ns = straddled(&plan.params).map(|length| length.0);
+    Hold { ppb, around_ns, spread_ppb: STRADDLE_SPREAD.0 }
 }
 
 /// A burst process.

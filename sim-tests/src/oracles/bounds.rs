@@ -101,19 +101,32 @@ impl Bounds {
     }
 }
 
-/// Since when each node has been up, running and voting without a break.
+/// Since when each node has been up, running and voting without a break, and not starved.
 #[derive(Debug)]
-pub struct Uptime(Vec<Option<u64>>);
+pub struct Uptime {
+    since: Vec<Option<u64>>,
+    /// When the plan starves it, slows its disk or bends its clock.
+    hampered: Vec<Vec<(u64, u64)>>,
+    now_ns: u64,
+}
 
 impl Uptime {
     /// Nobody is up.
     pub fn new(scene: &Scene) -> Uptime {
-        Uptime(vec![None; scene.stakes.len()])
+        let nodes = 0..scene.stakes.len();
+        let times = |(from, to): (crate::plan::Nanos, crate::plan::Nanos)| (from.0, to.0);
+        let hampered = |node| scene.plan.hampered(node as u16).into_iter().map(times).collect();
+        Uptime {
+            since: vec![None; nodes.len()],
+            hampered: nodes.map(hampered).collect(),
+            now_ns: 0,
+        }
     }
 
     /// Takes one fact about a correct node.
     pub fn take(&mut self, cx: &Context<'_>, node: NodeId, fact: Fact<'_>) {
-        let entry = &mut self.0[node.index()];
+        self.pass(cx.at_ns);
+        let entry = &mut self.since[node.index()];
         match fact {
             Fact::Started(_) | Fact::Paused(false) => *entry = Some(cx.at_ns),
             Fact::Crashed | Fact::Paused(true) => *entry = None,
@@ -123,17 +136,29 @@ impl Uptime {
         }
     }
 
+    /// Time passes.
+    pub fn pass(&mut self, now_ns: u64) {
+        self.now_ns = now_ns;
+    }
+
     /// Nodes that have been up since `since_ns` or longer.
     pub fn since(&self, since_ns: u64) -> impl Iterator<Item = NodeId> + '_ {
-        let up = move |(node, entry): (u16, &Option<u64>)| {
-            entry.is_some_and(|from| from <= since_ns).then_some(NodeId(node))
-        };
-        (0u16..).zip(&self.0).filter_map(up)
+        let nodes = (0..self.since.len()).map(|node| NodeId(node as u16));
+        nodes.filter(move |node| self.is_up_since(*node, since_ns))
+    }
+
+    /// When the faults that were in force at `at_ns`, or just before, hamper nobody any more: what a
+    /// slow disk was asked before it healed still takes its time.
+    pub fn settled(&self, at_ns: u64) -> u64 {
+        let last = self.hampered.iter().flatten().filter(|(from, to)| *from < at_ns && *to > at_ns);
+        last.map(|(_, to)| *to).max().unwrap_or(at_ns)
     }
 
     /// True if the node has been up since `since_ns` or longer.
     pub fn is_up_since(&self, node: NodeId, since_ns: u64) -> bool {
-        self.0[node.index()].is_some_and(|from| from <= since_ns)
+        let hampered = |(from, to): &(u64, u64)| *from <= self.now_ns && *to > since_ns;
+        self.since[node.index()].is_some_and(|from| from <= since_ns)
+            && !self.hampered[node.index()].iter().any(hampered)
     }
 }
 

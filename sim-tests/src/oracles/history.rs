@@ -167,6 +167,7 @@ impl History {
                     me.out = ledger.to_vec();
                 }
             }
+            Fact::LogLost(ledger) => me.out = ledger.to_vec(),
             Fact::Event(event) => self.take_event(at_ns, node, event),
         }
     }

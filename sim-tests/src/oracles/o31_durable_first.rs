@@ -75,6 +75,8 @@ impl Oracle for DurableFirst {
             Fact::Sent(_, Message::Vote(vote)) if vote.signer == node => {
                 self.sends(cx, node, vote.vote, out);
             }
+            // No disk holds what was lost with it; O32 sees to it that nobody votes without.
+            Fact::LogLost(_) => self.sent[node.index()].clear(),
             Fact::Image(votes, ledger) => self.compare(cx, node, (votes, ledger), out),
             Fact::Event(_) if cx.history.floor > self.floor => {
                 self.floor = cx.history.floor;

@@ -3,6 +3,7 @@
 //! Three places must agree above the delivered tip: the log on the disk, what the node says it has
 //! reloaded, and its Pool, in which the own votes must be counted again. The flags that forbid a
 //! second vote cannot be seen; but a node that has them never casts a vote again that the log holds.
+//! If the log is lost with the disk, nobody knows what it forbids, and the identity never votes again.
 //!
 //! Starting is one moment of world time, in which events come in any order; the Pool is judged by
 //! the first fact of a later moment. Votes far below the highest final slot need not be stored.
@@ -17,6 +18,8 @@ use std::collections::BTreeSet;
 /// What is known of one identity's log.
 #[derive(Clone, Debug, Default)]
 struct Log {
+    /// It was lost: the identity must not vote any more, nor send what it voted.
+    lost: bool,
     /// On the disk, at the last crash.
     disk: BTreeSet<Vote>,
     /// The part above the tip with which the present incarnation started.
@@ -63,6 +66,12 @@ impl Oracle for Reloaded {
         }
         let log = &mut self.logs[node.index()];
         match fact {
+            Fact::LogLost(_) => *log = Log { lost: true, ..Log::default() },
+            Fact::Event(Event::Reloaded { .. }) if log.lost => {}
+            Fact::Event(Event::VoteCast(vote)) if log.lost => {
+                let detail = format!("n{node} cast {vote:?} although its log is lost");
+                out.report(cx, "O32", Some(vote.slot), &[node], detail);
+            }
             Fact::Image(votes, _) => log.disk = votes.iter().copied().collect(),
             Fact::Event(Event::Reloaded { votes, tip, highest }) => {
                 let above = |vote: &&Vote| vote.slot > tip.slot;
@@ -134,6 +143,16 @@ mod tests {
     fn cast_again() {
         let world = crashed().start(0).cast(0, 5, Notar(A));
         assert_eq!(world.found(), ["O32: n0 cast N(5:aaaaaaaa) again, which it had reloaded"]);
+    }
+
+    #[test]
+    fn voting_without_a_log() {
+        let world = crashed().log_lost(0, &[]).start_from(0, &LOG[..1], genesis(), genesis());
+        assert_eq!(world.found(), NOTHING, "what is left of it may be looked at");
+        let world = crashed().log_lost(0, &[]).start(0).cast(0, 9, Skip);
+        assert_eq!(world.found(), ["O32: n0 cast S(9) although its log is lost"]);
+        let world = crashed().log_lost(0, &[]).start(0).crash(0).start(0).cast(0, 9, Skip);
+        assert_eq!(world.found(), ["O32: n0 cast S(9) although its log is lost"], "for good");
     }
 
     #[test]

@@ -29,8 +29,11 @@ impl Oracle for Prefix {
     }
 
     fn observe(&mut self, cx: &Context<'_>, node: NodeId, fact: Fact<'_>, out: &mut Findings) {
-        if !matches!(fact, Fact::Event(Event::Delivered { .. }) | Fact::Image(..)) {
-            return;
+        match fact {
+            Fact::Event(Event::Delivered { .. }) | Fact::Image(..) => {}
+            // It delivers again what it lost.
+            Fact::LogLost(_) => self.compared[node.index()] = 0,
+            _ => return,
         }
         let ledger = &cx.history.of(node).out;
         let compared = &mut self.compared[node.index()];

@@ -3,7 +3,8 @@
 //! > by own t0 + mΔ_timeout + (i-s+1)Δ_block, or highestFinal has passed the slot
 //!
 //! t0 is when the node set its timers: at ParentReady, J1 or restart. Needs nothing of the network,
-//! so it is watched all the time, for nodes that stay up and keep voting.
+//! so it is watched all the time, for nodes that stay up and keep voting, and whose processor, disk
+//! and clock the plan leaves alone.
 
 use super::bounds::{Bounds, Uptime, place};
 use super::{Context, Fact, Findings, Oracle, Scene};
@@ -55,6 +56,7 @@ impl Oracle for InitialVotes {
     }
 
     fn observe(&mut self, cx: &Context<'_>, node: NodeId, fact: Fact<'_>, out: &mut Findings) {
+        self.uptime.pass(cx.at_ns);
         self.check(cx, out);
         self.uptime.take(cx, node, fact);
         if let Fact::Event(Event::TimersSet(first, growth)) = fact {
@@ -67,6 +69,7 @@ impl Oracle for InitialVotes {
     }
 
     fn finish(&mut self, cx: &Context<'_>, out: &mut Findings) {
+        self.uptime.pass(cx.at_ns);
         self.check(cx, out);
     }
 }
@@ -90,6 +93,21 @@ mod tests {
         assert_eq!(waiting(0).at(9_000).found().len(), 4, "every slot of the window");
         let fallback = waiting(0).cast(0, 4, SkipFallback).at(1_400).tick(0).found();
         assert_eq!(fallback.len(), 1, "a fallback vote is not an initial one");
+    }
+
+    /// A starved node may be late, until its last turn is over; the others may not.
+    #[test]
+    fn starved_nodes_are_late() {
+        let starved = |until: &str| {
+            let run = format!(
+                "[run]\nduration = \"10s\"\nheal_at = \"5s\"\n[[fault]]\nkind = \"starvation\"\n\
+                 at = \"0s\"\nfor = \"{until}\"\nnodes = [0]\nturn = \"20ms\"\n"
+            );
+            let world = World::owing("O41", &[1; 4], &run).at(100);
+            world.timers(0, 4, 0).timers(1, 4, 0).at(1_400).tick(0).found()
+        };
+        assert_eq!(starved("81ms").len(), 1, "n1 only: n0 got its timers before it was free");
+        assert_eq!(starved("80ms").len(), 2, "that was over before");
     }
 
     /// Five windows of growth are 27 % more: 0.8 s become 1.02 s.

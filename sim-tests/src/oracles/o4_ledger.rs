@@ -32,6 +32,10 @@ impl Oracle for Ledger {
         let said = match fact {
             Fact::Event(Event::Delivered { block, parent, .. }) => Some((*block, *parent)),
             Fact::Image(..) => None,
+            Fact::LogLost(ledger) => {
+                self.judged[node.index()] = ledger.len();
+                return;
+            }
             _ => return,
         };
         let ledger = &cx.history.of(node).out;

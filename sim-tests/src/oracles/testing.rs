@@ -329,6 +329,12 @@ impl World {
         self.restarting(node).event(node, Event::Reloaded { votes, tip, highest })
     }
 
+    /// The disk of a node that is down has lost its log, and holds this ledger.
+    pub fn log_lost(mut self, node: u16, ledger: &[BlockId]) -> World {
+        self.disks[usize::from(node)] = (Vec::new(), ledger.to_vec());
+        self.fact(node, Fact::LogLost(ledger))
+    }
+
     /// A node starts, and has not said anything yet.
     pub fn restarting(self, node: u16) -> World {
         let incarnation = self.history.of(NodeId(node)).incarnation + 1;

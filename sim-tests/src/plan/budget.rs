@@ -8,11 +8,11 @@
 //! liveness that does not hold is named. Where none is named, liveness is promised.
 //!
 //! Who can hear whom: a partition, one-way or not, breaks the pair for both (votes must go one way
-//! and certificates the other). Each partition splits the nodes in two, so the nodes that are on
-//! the same side of every one of them form groups that are connected pairwise, and nobody else is:
-//! the heaviest group is the largest set that can act. Nodes whose links lose messages, whose
-//! links are slower than Δ, or whose disks are too slow to vote in time count as not reachable:
-//! the others owe progress without them.
+//! and certificates the other). The heaviest set of nodes that hear each other pairwise is the
+//! largest that can act (`connected`). Nodes whose links lose messages or are slower than Δ, whose
+//! disks or processors are too slow to vote in time, or whose clocks make them give up too early
+//! count as not reachable: the others owe progress without them. Nodes whose disks fail or were
+//! lost count as down for as long as they may not vote (`observers`).
 //!
 //! Safety is owed whenever less than 20 % of the stake is ever byzantine, whatever else happens.
 //! The arithmetic is the harness's own: exact integers, no code shared with the node.
@@ -21,11 +21,15 @@ use super::concrete::Concrete;
 use super::concrete::check::Defect;
 use super::fault::{Effect, Fault, Premise};
 use super::settings::Safety;
-use super::units::{Nanos, Size, percent};
-use std::collections::{BTreeMap, BTreeSet};
+use super::units::{Drift, Nanos, Size, percent};
+use connected::Hearing;
+use observers::Observing;
+use std::collections::BTreeSet;
 use std::fmt;
 
+mod connected;
 mod liars;
+mod observers;
 mod recovery;
 
 pub use recovery::Recovery;
@@ -63,6 +67,8 @@ pub struct Phase {
     pub crashed: u64,
     /// Stake of nodes that stand still.
     pub paused: u64,
+    /// Stake of nodes that may not vote, because of their disks.
+    pub observing: u64,
     /// Stake of nodes that have not started yet.
     pub absent: u64,
     /// Stake of nodes that run, but whose links or disks are too bad to count on.
@@ -118,6 +124,11 @@ pub enum Reason {
         /// Δ.
         delta: Nanos,
     },
+    /// A clock is so fast that it gives up before messages can arrive.
+    Clock {
+        /// How much too fast it runs.
+        drift: Drift,
+    },
     /// Every node is too slow.
     Slack {
         /// The processing time.
@@ -144,6 +155,9 @@ impl fmt::Display for Reason {
             Reason::Delay { max, delta } => {
                 write!(f, "a message can take {max}, longer than delta = {delta}")
             }
+            Reason::Clock { drift } => {
+                write!(f, "a clock that is {drift} fast shortens delta_timeout to 3 * delta")
+            }
             Reason::Slack { slack } => {
                 write!(f, "a node may need {slack} of processing, more than {SLACK_LIMIT}")
             }
@@ -164,7 +178,9 @@ impl Reason {
                 format!("{self} {time}: {}", causes.join(", "))
             }
             Reason::Lossy { .. } | Reason::Byzantine { .. } => format!("{self} {time}"),
-            Reason::Delay { .. } | Reason::Slack { .. } => format!("{self}, {time}"),
+            Reason::Delay { .. } | Reason::Clock { .. } | Reason::Slack { .. } => {
+                format!("{self}, {time}")
+            }
         }
     }
 }
@@ -180,7 +196,10 @@ impl Budget {
         }
         let moments: Vec<Nanos> = moments.into_iter().collect();
         let slack = slack(world, world.disk.sync);
-        let phase = |(i, start): (usize, &Nanos)| phase(world, slack, *start, moments.get(i + 1));
+        let observers = observers::of(world);
+        let phase = |(i, start): (usize, &Nanos)| {
+            phase(world, &observers, slack, *start, moments.get(i + 1))
+        };
         let stake = |node: &u16| world.nodes[usize::from(*node)].stake;
         let byzantine = world.byzantine().iter().map(stake).sum();
         let phases = moments.iter().enumerate().map(phase).collect();
@@ -323,6 +342,10 @@ fn over_budget(world: &Concrete, reason: &Reason, what: String) -> Defect {
             let remedy = format!("raise params.delta and params.delta_timeout, {or}");
             Defect::new("params.delta", what, &remedy)
         }
+        Reason::Clock { .. } => {
+            let remedy = format!("raise params.delta_timeout or lower clocks.drift, {or}");
+            Defect::new("params.delta_timeout", what, &remedy)
+        }
         Reason::Lossy { .. } => Defect::new("network", what, or),
         Reason::Byzantine { .. } => Defect::new("expect", what, or),
         Reason::Slack { .. } => {
@@ -343,10 +366,15 @@ fn slack(world: &Concrete, sync: Nanos) -> Nanos {
     let input = world.cpu.verify.0.max(world.cpu.decode.0);
     let time = 3 * u128::from(sync) + 2 * u128::from(input) + u128::from(world.network.grid.0);
     let time = time + u128::from(Nanos::from_millis(1).0);
+    let late = if world.run.buggify.0 > 0 { 3 * LATE_PER_WRITE.0 } else { 0 };
+    let time = time + u128::from(late);
     let drift = world.nodes.iter().map(|node| node.clock_drift.0.unsigned_abs()).max();
     let stretched = time + (time * u128::from(drift.unwrap_or(0))).div_ceil(1_000_000_000);
     Nanos(u64::try_from(stretched).unwrap_or(u64::MAX))
 }
+
+/// What fault points of the host may add to one durable write: it starts late, and is noticed late.
+const LATE_PER_WRITE: Nanos = Nanos::from_millis(2);
 
 /// What a fault takes from a node, the worst first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -354,6 +382,7 @@ enum State {
     Lying,
     Absent,
     Crashed,
+    Observing,
     Paused,
     Impaired,
 }
@@ -366,19 +395,43 @@ fn state(world: &Concrete, fault: &Fault) -> Option<State> {
             Effect::Pause {} => State::Paused,
             _ => State::Crashed,
         }),
-        Premise::Lossy => Some(State::Impaired),
+        Premise::Lossy | Premise::Starved => Some(State::Impaired),
         Premise::Late => {
-            let max = worst_delay(world).0.saturating_add(fault.effect.added_delay().0);
-            (max > world.params.delta.0).then_some(State::Impaired)
+            let late = delayed(world, fault) > world.params.delta;
+            late.then_some(State::Impaired)
         }
         Premise::SlowDisk => match fault.effect {
             Effect::DiskSlow { sync } => {
                 (slack(world, sync) > SLACK_LIMIT).then_some(State::Impaired)
             }
+            Effect::DiskStall { time, .. } => {
+                let sync = Nanos(world.disk.sync.0.saturating_add(time.0));
+                (slack(world, sync) > SLACK_LIMIT).then_some(State::Impaired)
+            }
             _ => None,
         },
+        Premise::Clock => match fault.effect {
+            Effect::ClockDrift { drift } => gives_up_early(world, drift).then_some(State::Impaired),
+            _ => None,
+        },
+        // Their time is not that of the fault: see `observers`.
+        Premise::Disk => None,
         Premise::Cut | Premise::Lying | Premise::Harmless => None,
     }
+}
+
+/// The longest time of a packet while `fault` is in force.
+fn delayed(world: &Concrete, fault: &Fault) -> Nanos {
+    let added = fault.effect.added_delay(&world.params);
+    Nanos(worst_delay(world).0.saturating_add(added.0))
+}
+
+/// Whether a clock that drifts so gives up before 3Δ of true time: the timeout must cover the way
+/// of a block from its leader over the relays.
+fn gives_up_early(world: &Concrete, drift: Drift) -> bool {
+    let billion = 1_000_000_000_i128;
+    let needs = i128::from(world.params.delta.0) * 3 * (billion + i128::from(drift.0));
+    i128::from(world.params.delta_timeout.0) * billion <= needs
 }
 
 /// The longest time of a packet without faults.
@@ -387,7 +440,13 @@ fn worst_delay(world: &Concrete) -> Nanos {
     Nanos(world.max_delay().0.saturating_add(held))
 }
 
-fn phase(world: &Concrete, slack: Nanos, start: Nanos, end: Option<&Nanos>) -> Phase {
+fn phase(
+    world: &Concrete,
+    observers: &[Observing<'_>],
+    slack: Nanos,
+    start: Nanos,
+    end: Option<&Nanos>,
+) -> Phase {
     let active: Vec<&Fault> = world.faults.iter().filter(|f| f.active_at(start)).collect();
     let mut phase = Phase {
         start,
@@ -395,6 +454,7 @@ fn phase(world: &Concrete, slack: Nanos, start: Nanos, end: Option<&Nanos>) -> P
         byzantine: 0,
         crashed: 0,
         paused: 0,
+        observing: 0,
         absent: 0,
         impaired: 0,
         unreachable: 0,
@@ -406,34 +466,32 @@ fn phase(world: &Concrete, slack: Nanos, start: Nanos, end: Option<&Nanos>) -> P
     let cuts: Vec<&Fault> = active.iter().filter(cut).copied().collect();
     let taken: Vec<(State, &Fault)> =
         active.iter().filter_map(|f| state(world, f).map(|s| (s, *f))).collect();
+    let observers: Vec<&Observing<'_>> = observers.iter().filter(|o| o.active_at(start)).collect();
     let liars = world.byzantine();
-    let mut groups = BTreeMap::<Vec<bool>, (u64, Vec<u16>)>::new();
+    let mut healthy = vec![0; world.nodes.len()];
     for (node, about) in (0u16..).zip(&world.nodes) {
         let hit = |fault: &Fault| fault.nodes.binary_search(&node).is_ok();
         let lying = liars.contains(&node).then_some(State::Lying);
+        let observes = observers.iter().any(|o| o.node == node).then_some(State::Observing);
         let worst = taken.iter().filter(|(_, fault)| hit(fault)).map(|(state, _)| *state);
-        let worst = worst.chain(lying).min();
+        let worst = worst.chain(lying).chain(observes).min();
         let count = match worst {
             Some(State::Lying) => &mut phase.byzantine,
             Some(State::Absent) => &mut phase.absent,
             Some(State::Crashed) => &mut phase.crashed,
+            Some(State::Observing) => &mut phase.observing,
             Some(State::Paused) => &mut phase.paused,
             Some(State::Impaired) => &mut phase.impaired,
-            None => {
-                let group = groups.entry(cuts.iter().map(|f| hit(f)).collect()).or_default();
-                group.1.push(node);
-                &mut group.0
-            }
+            None => &mut healthy[usize::from(node)],
         };
         *count += about.stake;
     }
-    let healthy: u64 = groups.values().map(|(stake, _)| stake).sum();
-    let heaviest = groups.into_values().max_by_key(|(stake, _)| *stake);
-    (phase.reachable, phase.together) = heaviest.unwrap_or_default();
-    phase.unreachable = healthy - phase.reachable;
+    (phase.reachable, phase.together) = hearing(world, &cuts).heaviest(&healthy);
+    phase.unreachable = healthy.iter().sum::<u64>() - phase.reachable;
     let total = world.total_stake();
     if u128::from(phase.reachable) * 5 < u128::from(total) * 3 {
         let relevant = cuts.iter().copied().chain(taken.iter().map(|(_, fault)| *fault));
+        let relevant = relevant.chain(observers.iter().map(|o| o.fault));
         let lies = world.faults.iter().filter(|f| f.effect.kind().premise == Premise::Lying);
         let labels: BTreeSet<&String> = relevant.chain(lies).map(|fault| &fault.label).collect();
         let causes = world.faults.iter().map(|f| &f.label).filter(|l| labels.contains(l));
@@ -446,6 +504,22 @@ fn phase(world: &Concrete, slack: Nanos, start: Nanos, end: Option<&Nanos>) -> P
     phase.reasons.extend(liars::split(&active, phase.reachable, total));
     phase.reasons.extend(base_reasons(world, slack, start));
     phase
+}
+
+/// Who hears whom with these cuts.
+fn hearing(world: &Concrete, cuts: &[&Fault]) -> Hearing {
+    let nodes = world.nodes.len();
+    let mut hearing = Hearing::complete(nodes);
+    for fault in cuts {
+        let others: Vec<u16> = match &fault.effect {
+            Effect::Cut { from, .. } => from.clone(),
+            _ => (0..nodes as u16).filter(|n| fault.nodes.binary_search(n).is_err()).collect(),
+        };
+        for node in &fault.nodes {
+            others.iter().for_each(|other| hearing.cut(*node, *other));
+        }
+    }
+    hearing
 }
 
 /// Premises that the world itself breaks at `time`, whatever the faults.
@@ -471,6 +545,10 @@ fn base_reasons(world: &Concrete, slack: Nanos, time: Nanos) -> Vec<Reason> {
     let max = worst_delay(world);
     if max > delta {
         reasons.push(Reason::Delay { max, delta });
+    }
+    let fastest = world.nodes.iter().map(|node| node.clock_drift).max().unwrap_or_default();
+    if gives_up_early(world, fastest) {
+        reasons.push(Reason::Clock { drift: fastest });
     }
     if slack > SLACK_LIMIT {
         reasons.push(Reason::Slack { slack });

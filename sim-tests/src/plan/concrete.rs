@@ -15,9 +15,10 @@
 
 pub(super) mod check;
 
+use super::budget::Budget;
 use super::error::PlanError;
 use super::fault::{Effect, Fault};
-use super::settings::{Cpu, Crypto, Disk, Expect, Network, Params, Run, Workload};
+use super::settings::{Cpu, CrashMode, Crypto, Disk, Expect, Network, Params, Run, Workload};
 use super::shape::{Delay, Map};
 use super::source::Source;
 use super::units::{Drift, Nanos, Offset};
@@ -95,6 +96,12 @@ impl Concrete {
         }
     }
 
+    /// Whether this world can run and can keep what it expects; else why not.
+    pub fn legal(&self) -> Result<(), String> {
+        let checked = self.check().and_then(|()| Budget::of(self).approve(self));
+        checked.map_err(|defect| format!("{}: {}", defect.path(), defect.words().0))
+    }
+
     /// The text of this world.
     pub fn to_toml(&self) -> String {
         toml::to_string(self).expect("every value of a checked world fits TOML")
@@ -103,6 +110,20 @@ impl Concrete {
     /// All stake.
     pub fn total_stake(&self) -> u64 {
         self.nodes.iter().map(|node| node.stake).sum()
+    }
+
+    /// Whether a fault of this world takes from the disk of `node` what was durable there.
+    pub fn spoils_disk(&self, node: u16) -> bool {
+        self.faults.iter().filter(|fault| fault.nodes.contains(&node)).any(|fault| {
+            let wipes = matches!(fault.effect, Effect::Crash { mode: CrashMode::Wipe });
+            wipes || matches!(fault.effect, Effect::BitRot { .. })
+        })
+    }
+
+    /// Whether the disk of `node` refuses to write at `time`.
+    pub fn disk_fails(&self, node: u16, time: Nanos) -> bool {
+        let fails = |f: &&Fault| matches!(f.effect, Effect::DiskError { .. }) && f.active_at(time);
+        self.faults.iter().filter(fails).any(|fault| fault.nodes.contains(&node))
     }
 
     /// Every identity that is byzantine at any time of the run.

@@ -9,8 +9,8 @@ use super::budget::Budget;
 use super::concrete::{Concrete, Node};
 use super::draw::Draw;
 use super::error::{PlanError, Words};
-use super::fault::{Fault, Premise, Timing};
-use super::file::{FaultRow, Plan, Rolling};
+use super::fault::{Effect, Fault, Timing};
+use super::file::{FaultRow, Plan};
 use super::select::{Population, Selection};
 use super::shape::ShapeError;
 use super::units::{Drift, Nanos, Offset};
@@ -121,7 +121,7 @@ type RowError = (String, Words);
 impl FaultRow {
     /// Where the row says who is hit.
     fn selection_key(&self) -> String {
-        let side = if self.effect.kind().premise == Premise::Cut { "side." } else { "" };
+        let side = if matches!(self.effect, Effect::Partition { .. }) { "side." } else { "" };
         let key = match self.selection {
             Selection::Nodes(_) => "nodes",
             Selection::Stake(_) => "stake",
@@ -160,92 +160,23 @@ impl FaultRow {
             nodes,
             effect: self.effect.clone(),
         };
-        match (self.effect.kind().timing, self.rolling) {
-            (Timing::Instant, _) => Ok(vec![Fault { end: Some(self.at), ..whole }]),
-            (Timing::Until, _) => Ok(vec![Fault { start: Nanos(0), end: Some(self.at), ..whole }]),
-            (Timing::Lasting, None) => Ok(vec![whole]),
-            (Timing::Lasting, Some(rolling)) => {
-                let mut order = whole.nodes.clone();
-                Draw::new(seed, ["fault", name, "order"]).shuffle(&mut order);
-                roll(&whole, rolling, order, among)
+        let mut draw = Draw::new(seed, ["fault", name, "order"]);
+        let mut order = whole.nodes.clone();
+        let faults = match (self.effect.kind().timing, self.rolling, self.shape) {
+            (Timing::Instant, ..) => return Ok(vec![Fault { end: Some(self.at), ..whole }]),
+            (Timing::Until, ..) => {
+                return Ok(vec![Fault { start: Nanos(0), end: Some(self.at), ..whole }]);
             }
-        }
+            (Timing::Lasting, None, None) => return Ok(vec![whole]),
+            (Timing::Lasting, Some(rolling), _) => {
+                draw.shuffle(&mut order);
+                rolling.expand(&whole, order, among)
+            }
+            (Timing::Lasting, None, Some(shape)) => {
+                draw.shuffle(&mut order);
+                shape.expand(&whole, &order, among, &mut draw)
+            }
+        };
+        faults.map_err(|(key, words)| (key.into(), words))
     }
-}
-
-/// Splits `whole` into batches that go down in turn, as often as there is time for.
-fn roll(
-    whole: &Fault,
-    rolling: Rolling,
-    order: Vec<u16>,
-    among: &Population<'_>,
-) -> Result<Vec<Fault>, RowError> {
-    let wrong = |text: &str| ("rolling".into(), split(text));
-    let Some(end) = whole.end else {
-        return Err(wrong("a rolling crash needs an end\nset `for` or run.heal_at"));
-    };
-    if rolling.down.0 == 0 {
-        return Err(wrong("each batch is down for no time\nset `down` to more than 0"));
-    }
-    let batches = batches(order, rolling, among).map_err(|e| wrong(&e))?;
-    let period = rolling.down.0.saturating_add(rolling.gap.0);
-    let mut faults = Vec::new();
-    let mut start = whole.start.0;
-    for (turn, batch) in batches.iter().cycle().enumerate() {
-        let back = start.saturating_add(rolling.down.0);
-        if back > end.0 {
-            break;
-        }
-        if faults.len() == MAX_TURNS {
-            return Err(wrong("more than 1000 crashes\nroll more slowly or for a shorter time"));
-        }
-        faults.push(Fault {
-            label: format!("{}.{}", whole.label, turn + 1),
-            start: Nanos(start),
-            end: Some(Nanos(back)),
-            nodes: batch.clone(),
-            stake: batch.iter().map(|n| among.stakes[usize::from(*n)]).sum(),
-            effect: whole.effect.clone(),
-        });
-        start = start.saturating_add(period);
-    }
-    if faults.is_empty() {
-        return Err(wrong("there is no time for one crash\nset `for` to at least `down`"));
-    }
-    Ok(faults)
-}
-
-/// Crashes that one rolling fault may be expanded to.
-const MAX_TURNS: usize = 1_000;
-
-/// Packs `order` into batches of at most the stake that may be down at once: each batch takes, in
-/// order, every node that still fits.
-fn batches(
-    mut order: Vec<u16>,
-    rolling: Rolling,
-    among: &Population<'_>,
-) -> Result<Vec<Vec<u16>>, String> {
-    let Some(share) = rolling.at_once else {
-        return Ok(order.into_iter().map(|node| vec![node]).collect());
-    };
-    let limit = share.of(among.stakes.iter().sum());
-    let mut batches = Vec::new();
-    while !order.is_empty() {
-        let mut room = limit;
-        let mut batch: Vec<u16> = order
-            .extract_if(.., |node| {
-                let stake = among.stakes[usize::from(*node)];
-                let fits = stake <= room;
-                room -= if fits { stake } else { 0 };
-                fits
-            })
-            .collect();
-        if batch.is_empty() {
-            let node = order[0];
-            return Err(format!("node {node} alone holds more than {share}\nraise `at_once`"));
-        }
-        batch.sort_unstable();
-        batches.push(batch);
-    }
-    Ok(batches)
 }

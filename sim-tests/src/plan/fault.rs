@@ -10,8 +10,8 @@
 //! the two counts. Bandwidth, disk and clock faults apply to the selected nodes.
 
 use super::behaviour::Behaviours;
-use super::settings::{Bursts, CrashMode, Reordering};
-use super::units::{Nanos, Offset, Rate, Share, percent};
+use super::settings::{Bursts, CrashMode, Params, Reordering};
+use super::units::{Drift, Nanos, Offset, Rate, Share, percent};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -32,6 +32,16 @@ pub struct Fault {
     pub stake: u64,
     /// What happens to them.
     pub effect: Effect,
+}
+
+impl fmt::Display for CutStyle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            CutStyle::Drop => "cut off, messages dropped",
+            CutStyle::Jam => "cut off, messages held",
+            CutStyle::OneWay => "not heard by the others",
+        })
+    }
 }
 
 impl Fault {
@@ -64,6 +74,14 @@ pub enum Effect {
         #[serde(default)]
         style: CutStyle,
     },
+    /// The selected nodes are cut off from certain others; neither side hears less of the rest.
+    Cut {
+        /// The others, ascending.
+        from: Vec<u16>,
+        /// What happens to messages between them.
+        #[serde(default)]
+        style: CutStyle,
+    },
     /// The nodes go down at the start and boot again at the end.
     Crash {
         /// What becomes of unsynced writes.
@@ -92,6 +110,11 @@ pub enum Effect {
     },
     /// Packets are held back.
     Reordering(Reordering),
+    /// Packets are held back for a time close to the length of one of the protocol's timers.
+    Straddle {
+        /// How many of them.
+        share: Share,
+    },
     /// Packets arrive with one bit flipped.
     Corruption {
         /// How many of them.
@@ -107,6 +130,34 @@ pub enum Effect {
         /// Time of one sync.
         sync: Nanos,
     },
+    /// Now and then a sync stands for long, and what follows waits for it.
+    DiskStall {
+        /// How many syncs.
+        share: Share,
+        /// How much longer such a sync takes.
+        time: Nanos,
+    },
+    /// Writing fails. The node stops voting until it starts again after the end of the fault.
+    DiskError {
+        /// In which way.
+        cause: DiskCause,
+    },
+    /// Bits on the disks flip. A node notices when it starts again, and what it finds then may keep
+    /// it from voting, or from starting, for good.
+    BitRot {
+        /// How many on each disk.
+        bits: u32,
+    },
+    /// The processors are busy with other things.
+    Starvation {
+        /// After each batch of input, the node waits for its next turn up to this long.
+        turn: Nanos,
+    },
+    /// The clocks run at another speed than usual.
+    ClockDrift {
+        /// How much too fast.
+        drift: Drift,
+    },
     /// The identities lie. Their stake counts as byzantine over the whole run, whenever they do it.
     Byzantine {
         /// How.
@@ -117,6 +168,18 @@ pub enum Effect {
         /// How far; negative is back.
         by: Offset,
     },
+}
+
+/// How writing to a disk fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DiskCause {
+    /// Every write is refused (EIO).
+    Write,
+    /// Writes are taken, and every sync fails.
+    Sync,
+    /// The disk is full: the file can be changed, but not grow (ENOSPC).
+    Full,
 }
 
 /// What happens to messages that a partition stands in the way of. It is decided when a message
@@ -157,6 +220,12 @@ pub(super) enum Premise {
     Late,
     /// Votes leave late, because they must be durable first.
     SlowDisk,
+    /// Inputs wait for the processor.
+    Starved,
+    /// Timers fire early or late.
+    Clock,
+    /// The nodes may have to stop voting, for longer than the fault lasts.
+    Disk,
     /// The nodes are not correct, in this or any other phase.
     Lying,
     /// Nothing that the protocol counts on.
@@ -177,8 +246,9 @@ pub(super) struct Kind {
 
 /// Every kind of fault that a plan may name.
 #[rustfmt::skip]
-pub(super) const KINDS: [Kind; 14] = [
+pub(super) const KINDS: [Kind; 21] = [
     Kind { name: "partition",   timing: Timing::Lasting, premise: Premise::Cut,      exclusive: None },
+    Kind { name: "cut",         timing: Timing::Lasting, premise: Premise::Cut,      exclusive: None },
     Kind { name: "crash",       timing: Timing::Lasting, premise: Premise::Down,     exclusive: Some("process") },
     Kind { name: "pause",       timing: Timing::Lasting, premise: Premise::Down,     exclusive: Some("process") },
     Kind { name: "late-start",  timing: Timing::Until,   premise: Premise::Down,     exclusive: Some("process") },
@@ -187,9 +257,15 @@ pub(super) const KINDS: [Kind; 14] = [
     Kind { name: "latency",     timing: Timing::Lasting, premise: Premise::Late,     exclusive: Some("latency") },
     Kind { name: "duplication", timing: Timing::Lasting, premise: Premise::Harmless, exclusive: Some("duplication") },
     Kind { name: "reordering",  timing: Timing::Lasting, premise: Premise::Late,     exclusive: Some("reordering") },
+    Kind { name: "straddle",    timing: Timing::Lasting, premise: Premise::Late,     exclusive: Some("straddle") },
     Kind { name: "corruption",  timing: Timing::Lasting, premise: Premise::Lossy,    exclusive: Some("corruption") },
     Kind { name: "bandwidth",   timing: Timing::Lasting, premise: Premise::Lossy,    exclusive: Some("bandwidth") },
     Kind { name: "disk-slow",   timing: Timing::Lasting, premise: Premise::SlowDisk, exclusive: Some("disk-slow") },
+    Kind { name: "disk-stall",  timing: Timing::Lasting, premise: Premise::SlowDisk, exclusive: Some("disk-stall") },
+    Kind { name: "disk-error",  timing: Timing::Lasting, premise: Premise::Disk,     exclusive: Some("disk-error") },
+    Kind { name: "bit-rot",     timing: Timing::Instant, premise: Premise::Disk,     exclusive: None },
+    Kind { name: "starvation",  timing: Timing::Lasting, premise: Premise::Starved,  exclusive: Some("starvation") },
+    Kind { name: "clock-drift", timing: Timing::Lasting, premise: Premise::Clock,    exclusive: Some("clock-drift") },
     Kind { name: "byzantine",   timing: Timing::Lasting, premise: Premise::Lying,    exclusive: None },
     Kind { name: "clock-jump",  timing: Timing::Instant, premise: Premise::Harmless, exclusive: None },
 ];
@@ -206,6 +282,7 @@ impl Effect {
     pub fn name(&self) -> &'static str {
         match self {
             Effect::Partition { .. } => "partition",
+            Effect::Cut { .. } => "cut",
             Effect::Crash { .. } => "crash",
             Effect::Pause {} => "pause",
             Effect::LateStart {} => "late-start",
@@ -214,9 +291,15 @@ impl Effect {
             Effect::Latency { .. } => "latency",
             Effect::Duplication { .. } => "duplication",
             Effect::Reordering(_) => "reordering",
+            Effect::Straddle { .. } => "straddle",
             Effect::Corruption { .. } => "corruption",
             Effect::Bandwidth { .. } => "bandwidth",
             Effect::DiskSlow { .. } => "disk-slow",
+            Effect::DiskStall { .. } => "disk-stall",
+            Effect::DiskError { .. } => "disk-error",
+            Effect::BitRot { .. } => "bit-rot",
+            Effect::Starvation { .. } => "starvation",
+            Effect::ClockDrift { .. } => "clock-drift",
             Effect::Byzantine { .. } => "byzantine",
             Effect::ClockJump { .. } => "clock-jump",
         }
@@ -230,32 +313,68 @@ impl Effect {
     /// Whether messages (or what a node remembers of them) can be lost, not merely late.
     pub(super) fn loses_messages(&self) -> bool {
         match self.kind().premise {
-            // Liars that relay or lead make correct nodes miss shreds.
+            // A starved node drops what its socket cannot hold; liars that relay or lead make
+            // correct nodes miss shreds.
             Premise::Down | Premise::Lossy | Premise::Lying => true,
-            Premise::Cut => !matches!(self, Effect::Partition { style: CutStyle::Jam }),
-            Premise::Late | Premise::SlowDisk | Premise::Harmless => false,
+            Premise::Starved | Premise::Disk => true,
+            Premise::Cut => self.cut_style() != Some(CutStyle::Jam),
+            Premise::Late | Premise::SlowDisk | Premise::Clock | Premise::Harmless => false,
+        }
+    }
+
+    /// What becomes of messages, if this stands in their way.
+    fn cut_style(&self) -> Option<CutStyle> {
+        match self {
+            Effect::Partition { style } | Effect::Cut { style, .. } => Some(*style),
+            _ => None,
         }
     }
 
     /// How much later than the map says a packet may arrive.
-    pub(super) fn added_delay(&self) -> Nanos {
+    pub(super) fn added_delay(&self, params: &Params) -> Nanos {
         match self {
             Effect::Latency { add } => *add,
             Effect::Reordering(Reordering { delay, .. }) => *delay,
+            Effect::Straddle { .. } => {
+                let longest = straddled(params).into_iter().max().unwrap_or_default().0;
+                Nanos(longest.saturating_add(STRADDLE_SPREAD.of(longest)))
+            }
             _ => Nanos(0),
         }
     }
 }
 
+/// The delays that straddle timers lie within this share of their lengths, either way.
+pub const STRADDLE_SPREAD: Share = Share(100_000_000);
+
+/// The lengths of the timers, and of the sums of them that decide whether a slot is in time.
+pub fn straddled(params: &Params) -> [Nanos; 8] {
+    let p = params;
+    let sum = |a: Nanos, b: Nanos| Nanos(a.0.saturating_add(b.0));
+    [
+        p.delta_first,
+        p.slice_interval,
+        p.delta,
+        p.delta_block,
+        p.delta_timeout,
+        sum(p.delta_timeout, p.delta_block),
+        sum(p.delta_timeout, Nanos(p.delta_block.0.saturating_mul(4))),
+        p.standstill,
+    ]
+}
+
 impl fmt::Display for Effect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Effect::Partition { style: CutStyle::Drop } => write!(f, "cut off, messages dropped"),
-            Effect::Partition { style: CutStyle::Jam } => write!(f, "cut off, messages held"),
-            Effect::Partition { style: CutStyle::OneWay } => write!(f, "not heard by the others"),
+            Effect::Partition { style } => write!(f, "{style}"),
+            Effect::Cut { from, style } => {
+                let from: Vec<String> = from.iter().map(u16::to_string).collect();
+                write!(f, "between them and nodes {}: {style}", from.join(" "))
+            }
             Effect::Crash { mode: CrashMode::Keep } => write!(f, "down, all writes kept"),
             Effect::Crash { mode: CrashMode::Lose } => write!(f, "down, unsynced writes lost"),
             Effect::Crash { mode: CrashMode::Tear } => write!(f, "down, unsynced writes torn"),
+            Effect::Crash { mode: CrashMode::Wipe } => write!(f, "down, the disk lost"),
             Effect::Pause {} => write!(f, "standing still"),
             Effect::LateStart {} => write!(f, "not started yet"),
             Effect::Loss { share } => write!(f, "{share} of packets lost"),
@@ -267,9 +386,17 @@ impl fmt::Display for Effect {
             Effect::Reordering(Reordering { share, delay }) => {
                 write!(f, "{share} of packets up to {delay} later")
             }
+            Effect::Straddle { share } => write!(f, "{share} of packets late by about a timer"),
             Effect::Corruption { share } => write!(f, "{share} of packets damaged"),
             Effect::Bandwidth { rate } => write!(f, "upload limited to {rate}"),
             Effect::DiskSlow { sync } => write!(f, "{sync} for each sync"),
+            Effect::DiskStall { share, time } => write!(f, "{share} of syncs {time} longer"),
+            Effect::DiskError { cause: DiskCause::Write } => write!(f, "writes fail"),
+            Effect::DiskError { cause: DiskCause::Sync } => write!(f, "syncs fail"),
+            Effect::DiskError { cause: DiskCause::Full } => write!(f, "disk full"),
+            Effect::BitRot { bits } => write!(f, "{bits} bits flip on each disk"),
+            Effect::Starvation { turn } => write!(f, "up to {turn} between two turns"),
+            Effect::ClockDrift { drift } => write!(f, "clocks drift by {drift}"),
             Effect::Byzantine { behaviour } => write!(f, "byzantine: {behaviour}"),
             Effect::ClockJump { by } => write!(f, "wall clock jumps by {by}"),
         }

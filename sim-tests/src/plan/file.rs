@@ -5,17 +5,18 @@
 //! of them and still say where a mistake stands. First the keys that all kinds share are taken
 //! out: `kind`, `at`, `for`, and who is hit (`nodes`, `stake` or `region`; for a partition
 //! `side = { ... }`). What is left are the parameters of the kind, and reads as its
-//! [`Effect`] variant. A crash has two keys more, `permanent` and `rolling`; a byzantine fault has
-//! `permanent`.
+//! [`Effect`] variant. What takes nodes away may have a `rolling`, a crash also a `permanent` (and
+//! so may a byzantine fault), a partition also a `shape`, with which `side` may be left out.
 
 use super::error::{PlanError, Words, unknown};
 use super::fault::{Effect, KINDS, Kind, Timing};
-use super::select::Selection;
+use super::pattern::{Rolling, Shape};
+use super::select::{NodeList, Selection};
 use super::settings::{Cpu, Crypto, Disk, Expect, Network, Params, Run, Workload};
 use super::shape::{RegionShape, StakeShape};
 use super::source::{Source, Table, Value};
 use super::swarm::Swarm;
-use super::units::{Drift, Nanos, Offset, Share};
+use super::units::{Drift, Nanos, Offset};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use std::borrow::Cow;
@@ -128,22 +129,12 @@ pub struct FaultRow {
     pub permanent: bool,
     /// Whether the nodes take turns.
     pub rolling: Option<Rolling>,
+    /// How a partition divides the nodes; if absent, in those that are hit and the others.
+    pub shape: Option<Shape>,
     /// Who is hit.
     pub selection: Selection,
     /// What happens.
     pub effect: Effect,
-}
-
-/// The nodes go down in batches, one batch after the other, round and round.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Rolling {
-    /// A batch holds at most this much stake; if absent, it is one node.
-    pub at_once: Option<Share>,
-    /// How long a batch is down.
-    pub down: Nanos,
-    /// Time from the return of one batch to the crash of the next.
-    pub gap: Nanos,
 }
 
 impl Plan {
@@ -219,6 +210,8 @@ impl Drawn {
 
 /// Keys that all kinds share.
 const SHARED: [&str; 3] = ["kind", "at", "for"];
+/// Kinds of which the nodes can take turns.
+const ROLLING: [&str; 3] = ["crash", "pause", "partition"];
 /// Keys of which one says who is hit.
 const WHO: [&str; 3] = ["nodes", "stake", "region"];
 
@@ -268,11 +261,21 @@ impl<'s, 'a> Row<'s, 'a> {
                 return Err(self.error(&what, "remove `for`: `at` alone says when it happens"));
             }
         };
-        let selection = self.selection(kind)?;
+        let partition = kind.name == "partition";
+        let shape = if partition { self.take("shape")? } else { None };
+        let selection = match shape {
+            Some(_) if !self.table.contains_key("side") => Selection::Nodes(NodeList::All),
+            _ => self.selection(kind)?,
+        };
         let crash = kind.name == "crash";
         let lasts = crash || kind.name == "byzantine";
         let permanent = if lasts { self.take("permanent")?.unwrap_or(false) } else { false };
-        let rolling = if crash { self.take("rolling")? } else { None };
+        let rolls = ROLLING.contains(&kind.name);
+        let rolling: Option<Rolling> = if rolls { self.take("rolling")? } else { None };
+        if rolling.is_some() && shape.is_some() {
+            let what = "a partition with a shape cannot also roll";
+            return Err(self.error(what, "remove `rolling` or `shape`"));
+        }
         if permanent && (lasting.is_some() || rolling.is_some()) {
             return Err(self.error(
                 "what is permanent cannot end or roll",
@@ -283,7 +286,7 @@ impl<'s, 'a> Row<'s, 'a> {
             self.insert("mode", DeValue::String(Cow::Borrowed(disk.crash.name())));
         }
         let effect = self.effect(kind)?;
-        Ok(FaultRow { at, lasting, permanent, rolling, selection, effect })
+        Ok(FaultRow { at, lasting, permanent, rolling, shape, selection, effect })
     }
 
     fn insert(&mut self, key: &'static str, value: Value<'a>) {
@@ -336,7 +339,8 @@ impl<'s, 'a> Row<'s, 'a> {
         self.insert(kind.name, DeValue::Table(parameters));
         let mut more = SHARED.to_vec();
         match kind.name {
-            "partition" => more.push("side"),
+            "partition" => more.extend(["side", "shape", "rolling"]),
+            "pause" => more.extend(WHO.iter().chain(&["rolling"])),
             "byzantine" => more.extend(WHO.iter().chain(&["permanent"])),
             "crash" => more.extend(WHO.iter().chain(&["permanent", "rolling"])),
             _ => more.extend(WHO),

@@ -77,6 +77,10 @@ pub struct Run {
     /// When every fault has ended and the network is clean. Without it, liveness is watched where
     /// the faults and the network leave it promised, and through the progress that the plan expects.
     pub heal_at: Option<Nanos>,
+    /// How often a fault point in host code fires, in runs in which the seed activates it. It does
+    /// what is legal and unlikely: an early wake-up, a short batch, a late completion.
+    #[serde(default)]
+    pub buggify: Share,
 }
 
 /// The network without faults. The delays are in the map of the cluster.
@@ -170,6 +174,8 @@ pub enum CrashMode {
     Lose,
     /// Any subset of their sectors does, one of them torn: the power went.
     Tear,
+    /// The disk is gone with everything on it, and the node comes back with an empty one.
+    Wipe,
 }
 
 impl CrashMode {
@@ -179,6 +185,7 @@ impl CrashMode {
             CrashMode::Keep => "keep",
             CrashMode::Lose => "lose",
             CrashMode::Tear => "tear",
+            CrashMode::Wipe => "wipe",
         }
     }
 }
@@ -232,7 +239,7 @@ pub struct Expect {
 }
 
 /// What a plan may say should happen sometimes.
-pub const SOMETIMES: [&str; 16] = [
+pub const SOMETIMES: [&str; 20] = [
     "fast-finalization",
     "slow-finalization",
     "skip-certificate",
@@ -244,6 +251,10 @@ pub const SOMETIMES: [&str; 16] = [
     "epoch-end",
     "catch-up",
     "full-slice",
+    "storage-error",
+    "start-refused",
+    "log-lost",
+    "observing",
     "equivocation-seen",
     "offence-seen",
     "safe-to-notar",

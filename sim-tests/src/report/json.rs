@@ -5,14 +5,14 @@ use super::verdict::Verdict;
 use crate::measure::{Measure, SlotEnd, percentile};
 use alpenglow_node::protocol::pool::Mode;
 use alpenglow_node::protocol::types::Slot;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Version of the format.
 pub const SCHEMA: u32 = 1;
 
 /// The result of one run.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct RunReport {
     /// [`SCHEMA`].
     pub schema: u32,
@@ -31,10 +31,13 @@ pub struct RunReport {
     /// Virtual duration.
     pub virtual_ms: u64,
     /// User and system time of the process.
+    #[serde(default)]
     pub cpu_ms: u64,
     /// Time on the wall.
+    #[serde(default)]
     pub wall_ms: u64,
     /// Largest resident set of the process, in MiB.
+    #[serde(default)]
     pub peak_rss_mb: u64,
     /// What was broken, earliest first.
     pub violations: Vec<ViolationReport>,
@@ -60,7 +63,7 @@ pub struct RunReport {
 }
 
 /// A broken property.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ViolationReport {
     /// Which oracle.
     pub oracle: String,
@@ -75,7 +78,7 @@ pub struct ViolationReport {
 }
 
 /// Packets, each counted once per receiver.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Messages {
     /// Handed to the network.
     pub sent: u64,
@@ -90,7 +93,7 @@ pub struct Messages {
 }
 
 /// How slots ended, each once, by the earliest honest decision.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Slots {
     /// By 80 % in one round.
     pub finalized_fast: u64,
@@ -112,7 +115,7 @@ impl Slots {
 }
 
 /// Count and percentiles in milliseconds; null without samples.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Distribution {
     /// Number of samples.
     pub n: u64,
@@ -127,7 +130,7 @@ pub struct Distribution {
 }
 
 /// The recovery after one heal. Times count from the heal; null: it never happened, or no bound.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RecoveryReport {
     /// What healed.
     pub fault: String,
@@ -142,7 +145,7 @@ pub struct RecoveryReport {
 }
 
 /// What happened to the transactions of the clients.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Transactions {
     /// Handed to nodes.
     pub submitted: u64,

@@ -11,6 +11,14 @@ struct Listing {
     plans: Vec<Entry>,
     behaviours: Vec<Lie>,
     seeds: Vec<Entry>,
+    /// What `--wrong` knows: names and what is wrong.
+    wrong: Vec<WrongEntry>,
+}
+
+#[derive(Serialize)]
+struct WrongEntry {
+    name: &'static str,
+    about: &'static str,
 }
 
 /// A way to lie, for `kind = "byzantine"`.
@@ -29,7 +37,8 @@ struct Entry {
     expect: Option<Expectation>,
 }
 
-fn files(folder: &str) -> Vec<PathBuf> {
+/// The TOML files of a folder, by name; none if it cannot be read.
+pub fn toml_files(folder: impl AsRef<Path>) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let mut paths: Vec<PathBuf> = entries
         .map(|entry| entry.path())
@@ -43,8 +52,11 @@ fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Prints the table, or the same as JSON.
-pub fn print(json: Option<&Path>) -> anyhow::Result<()> {
+/// Prints the table, or the same as JSON. `wrong` are names and meanings of wrong nodes.
+pub fn print(
+    json: Option<&Path>,
+    wrong: impl Iterator<Item = (&'static str, &'static str)>,
+) -> anyhow::Result<()> {
     let plan = |path: PathBuf| match Plan::load(&path, &[]) {
         Ok(plan) => Entry { path, about: one_line(&plan.document.about), expect: None },
         Err(error) => Entry { path, about: format!("unusable: {error}"), expect: None },
@@ -56,14 +68,13 @@ pub fn print(json: Option<&Path>) -> anyhow::Result<()> {
     let lie = |lie: Behaviour| Lie { behaviour: lie.name, id: lie.id, shows: lie.shows };
     let listing = Listing {
         behaviours: BEHAVIOURS.map(lie).into(),
-        plans: files("fault-plans").into_iter().map(plan).collect(),
-        seeds: files("seeds").into_iter().map(seed).collect(),
+        plans: toml_files("fault-plans").into_iter().map(plan).collect(),
+        seeds: toml_files("seeds").into_iter().map(seed).collect(),
+        wrong: wrong.map(|(name, about)| WrongEntry { name, about }).collect(),
     };
-    let text = serde_json::to_string_pretty(&listing)?;
-    match json {
-        Some(path) if path == Path::new("-") => println!("{text}"),
-        Some(path) => std::fs::write(path, text + "\n")?,
-        None => println!("{}\n{}", table(&listing), lies(&listing)),
+    super::emit(json, &listing)?;
+    if json != Some(Path::new("-")) {
+        println!("{}\n{}", table(&listing), lies(&listing));
     }
     Ok(())
 }
@@ -79,6 +90,9 @@ fn table(listing: &Listing) -> Table {
             _ => "",
         };
         table.add_row([entry.path.display().to_string(), format!("{}{open}", entry.about)]);
+    }
+    for wrong in &listing.wrong {
+        table.add_row([format!("--wrong {}", wrong.name), wrong.about.to_owned()]);
     }
     table
 }

@@ -28,6 +28,9 @@ pub struct SeedFile {
     pub story: String,
     /// The seed.
     pub seed: Seed,
+    /// The wrong node that was planted, by name, if one: the failure is the harness's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wrong: Option<String>,
     /// What was found.
     pub found: Found,
     /// What must be found now.

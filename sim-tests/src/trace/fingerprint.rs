@@ -12,11 +12,12 @@
 //!
 //! The bytes hashed are fixed for ever: little-endian words, no `usize`, no padding.
 
+use serde::{Deserialize, Serialize};
 use siphasher::sip128::{Hasher128, SipHasher13};
 use std::hash::Hasher;
 
 /// The hash at one moment of a chain of events.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Checkpoint {
     /// Number of events hashed so far.
     pub events: u64,
@@ -117,6 +118,11 @@ impl Fingerprint {
             words.push(u64::from_le_bytes(word));
         }
         self.event(at_ns, node, kind, &words);
+    }
+
+    /// Number of events so far.
+    pub fn events(&self) -> u64 {
+        self.whole.events
     }
 
     /// The state of the whole run.

@@ -170,7 +170,11 @@ impl Log {
             Fact::Crashed => self.plain(at_ns, node, Kind::Crash, None),
             Fact::Paused(true) => self.plain(at_ns, node, Kind::Pause, None),
             Fact::Paused(false) => self.plain(at_ns, node, Kind::Resume, None),
-            Fact::Sent(..) | Fact::Shred { .. } | Fact::Wrote { .. } | Fact::Image(..) => {}
+            Fact::Sent(..)
+            | Fact::Shred { .. }
+            | Fact::Wrote { .. }
+            | Fact::Image(..)
+            | Fact::LogLost(_) => {}
         }
     }
 

@@ -3,8 +3,9 @@
 //! The problem: in a naive simulation all nodes read the same clock, so a protocol that quietly
 //! compares times of two machines, or stores a monotonic time and reads it after a reboot, passes
 //! every test. Our way: the world's time is known to nobody. Each node has a monotonic clock with
-//! an origin of its own (another one after each start, as after a reboot) and a constant drift, and
-//! a wall clock with an offset on top, which may jump while the node runs.
+//! an origin of its own (another one after each start, as after a reboot) and a drift, which may
+//! change as a crystal does with its temperature, and a wall clock with an offset on top, which may
+//! jump while the node runs. A change of drift bends the line; it never moves a clock back.
 //!
 //! Everything is integer arithmetic in 128 bits. Reading rounds down; the inverse gives the first
 //! instant of world time at which the clock shows the asked value, so a timer never fires early
@@ -33,8 +34,10 @@ pub struct ClockConfig {
 pub(super) struct Clock {
     /// What the monotonic clock shows at world time 0.
     origin_ns: u64,
-    /// Local nanoseconds per 10^9 world nanoseconds.
+    /// Local nanoseconds per 10^9 world nanoseconds, since the drift last changed.
     rate: u64,
+    /// When that was, in world time, and how much local time had passed by then.
+    bend: (u64, u64),
     wall_offset_ns: i128,
 }
 
@@ -42,14 +45,10 @@ impl Clock {
     /// # Panics
     /// If the drift is beyond [`MAX_DRIFT_PPB`].
     pub(super) fn new(config: ClockConfig, origin_ns: u64) -> Clock {
-        assert!(
-            config.drift_ppb.abs() <= MAX_DRIFT_PPB,
-            "a clock drift of {} ppb is beyond {MAX_DRIFT_PPB}",
-            config.drift_ppb
-        );
         Clock {
             origin_ns,
-            rate: (UNIT as i64 + i64::from(config.drift_ppb)) as u64,
+            rate: rate(config.drift_ppb),
+            bend: (0, 0),
             wall_offset_ns: i128::from(config.wall_offset_ns),
         }
     }
@@ -57,6 +56,15 @@ impl Clock {
     /// Gives the monotonic clock another origin, as a reboot does.
     pub(super) fn reboot(&mut self, origin_ns: u64) {
         self.origin_ns = origin_ns;
+    }
+
+    /// Lets both clocks drift by `drift_ppb` from world time `now_ns` on.
+    ///
+    /// # Panics
+    /// If the drift is beyond [`MAX_DRIFT_PPB`].
+    pub(super) fn set_drift(&mut self, now_ns: u64, drift_ppb: i32) {
+        self.bend = (now_ns, self.elapsed(now_ns));
+        self.rate = rate(drift_ppb);
     }
 
     /// Moves the wall clock by `by_ns` from now on.
@@ -76,16 +84,28 @@ impl Clock {
         u64::try_from(shown.max(0)).unwrap_or(u64::MAX)
     }
 
-    /// The first world time at which the monotonic clock shows `local_ns` or more.
+    /// The first world time at which the monotonic clock shows `local_ns` or more; at the earliest
+    /// when its drift last changed, which is never later than now.
     pub(super) fn world(&self, local_ns: u64) -> u64 {
-        let elapsed = u128::from(local_ns.saturating_sub(self.origin_ns));
-        u64::try_from((elapsed * UNIT).div_ceil(u128::from(self.rate))).unwrap_or(u64::MAX)
+        let (bend_ns, elapsed_ns) = self.bend;
+        let left = local_ns.saturating_sub(self.origin_ns).saturating_sub(elapsed_ns);
+        let takes = (u128::from(left) * UNIT).div_ceil(u128::from(self.rate));
+        bend_ns.saturating_add(u64::try_from(takes).unwrap_or(u64::MAX))
     }
 
     fn elapsed(&self, world_ns: u64) -> u64 {
-        let scaled = u128::from(world_ns) * u128::from(self.rate) / UNIT;
-        u64::try_from(scaled).unwrap_or(u64::MAX)
+        let (bend_ns, elapsed_ns) = self.bend;
+        let since = u128::from(world_ns.saturating_sub(bend_ns));
+        let scaled = since * u128::from(self.rate) / UNIT;
+        elapsed_ns.saturating_add(u64::try_from(scaled).unwrap_or(u64::MAX))
     }
+}
+
+/// Local nanoseconds per 10^9 world nanoseconds.
+fn rate(drift_ppb: i32) -> u64 {
+    let possible = drift_ppb.abs() <= MAX_DRIFT_PPB;
+    assert!(possible, "a clock drift of {drift_ppb} ppb is beyond {MAX_DRIFT_PPB}");
+    (UNIT as i64 + i64::from(drift_ppb)) as u64
 }
 
 #[cfg(test)]
@@ -121,6 +141,19 @@ mod tests {
         assert_eq!(clock.local(10), 10, "the monotonic clock does not jump");
         clock.jump(i64::MIN);
         assert_eq!(clock.wall(10), 0);
+    }
+
+    #[test]
+    fn a_change_of_drift_bends_the_line() {
+        let mut clock = clock(MAX_DRIFT_PPB, 5);
+        assert_eq!(clock.local(1_000), 1_105);
+        clock.set_drift(1_000, -MAX_DRIFT_PPB);
+        assert_eq!(clock.local(1_000), 1_105, "no jump");
+        assert_eq!((clock.local(2_000), clock.wall(2_000)), (2_005, WALL_START_NS + 2_000));
+        assert_eq!(clock.world(2_005), 2_000);
+        assert_eq!(clock.world(7), 1_000, "what it has shown is over at once");
+        clock.set_drift(2_000, 0);
+        assert_eq!(clock.local(2_010), 2_015);
     }
 
     proptest! {

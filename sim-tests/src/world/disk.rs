@@ -37,6 +37,10 @@ pub struct DiskConfig {
     pub sync_ns: u64,
     /// Up to this many millionths of `sync_ns` are added to each sync, drawn by name.
     pub sync_jitter_ppm: u32,
+    /// This share of all syncs stalls, in parts per billion, drawn by name.
+    pub stall_ppb: u32,
+    /// How much longer such a sync takes, in nanoseconds. What is synced meanwhile waits for it.
+    pub stall_ns: u64,
     /// The file cannot grow beyond this many bytes.
     pub capacity_bytes: u64,
     /// If set, every write and every change of length fails with it and changes nothing.
@@ -51,6 +55,8 @@ impl Default for DiskConfig {
         DiskConfig {
             sync_ns: 200_000,
             sync_jitter_ppm: 0,
+            stall_ppb: 0,
+            stall_ns: 0,
             capacity_bytes: u64::MAX,
             write_fault: None,
             sync_fault: None,
@@ -142,6 +148,13 @@ impl Disk {
         }
     }
 
+    /// Draws from another seed from now on.
+    pub(super) fn draw_anew(&mut self, seed: u64) {
+        self.sync_draws = Draws::new(seed, "disk sync");
+        self.tear_draws = Draws::new(seed, "disk tear");
+        self.rot_draws = Draws::new(seed, "disk rot");
+    }
+
     /// The configuration, to be read or changed.
     pub(super) fn config_mut(&mut self) -> &mut DiskConfig {
         &mut self.config
@@ -168,7 +181,10 @@ impl Disk {
         self.failed = None;
         let jitter = u128::from(self.config.sync_ns) * u128::from(self.config.sync_jitter_ppm);
         let draw = self.sync_draws.draw(self.node, self.syncs);
-        let takes_ns = self.config.sync_ns + draw.below(0, (jitter / 1_000_000) as u64);
+        let stalls = draw.happens(1, self.config.stall_ppb);
+        let stall_ns = if stalls { self.config.stall_ns } else { 0 };
+        let jitter_ns = draw.below(0, (jitter / 1_000_000) as u64);
+        let takes_ns = self.config.sync_ns + jitter_ns + stall_ns;
         self.syncs += 1;
         self.flushed_ns = self.flushed_ns.max(now_ns) + takes_ns;
         let changes = std::mem::take(&mut self.open);
@@ -287,6 +303,11 @@ impl Disk {
         self.medium = Image::default();
         self.open = Changes::default();
         self.pending.clear();
+    }
+
+    /// Lets the file grow no further than it is now.
+    pub(super) fn fill(&mut self) {
+        self.config.capacity_bytes = self.view.len();
     }
 
     /// A copy of the file as a process would find it, while the node is down.

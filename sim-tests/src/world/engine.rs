@@ -20,7 +20,7 @@ use super::node::{Event, Node, Note};
 use super::observe::{Cause, NodeEvent, Stats, lock};
 use super::port::Arrival;
 use super::queue::Queue;
-use super::rng::Draws;
+use super::rng::{Draws, salted};
 use super::{Config, Payload, Stop, runner};
 use madsim::time::TimeHandle;
 use std::collections::VecDeque;
@@ -63,6 +63,7 @@ pub(super) struct State<P> {
     pub notes: Vec<Note<P>>,
     stats: Stats,
     dropped: [u64; Cause::ALL.len()],
+    seed: u64,
     tie_draws: Draws,
     boot_draws: Draws,
     /// Events popped since time last moved.
@@ -93,6 +94,7 @@ impl<P: Payload> State<P> {
             notes: Vec::new(),
             stats: Stats::default(),
             dropped: [0; Cause::ALL.len()],
+            seed: config.seed,
             tie_draws: Draws::new(config.seed, "tie"),
             boot_draws: Draws::new(config.seed, "boot"),
             standing: 0,
@@ -352,6 +354,15 @@ impl<P: Payload> State<P> {
         }
     }
 
+    /// Changes the drift of a node's clocks; its timer moves along.
+    pub(super) fn set_drift(&mut self, index: usize, drift_ppb: i32) {
+        let node = &mut self.nodes[index];
+        node.clock.set_drift(self.now_ns, drift_ppb);
+        if let Some(deadline) = node.armed.take() {
+            self.arm(index, Some(deadline));
+        }
+    }
+
     pub(super) fn flush_ticket(&mut self, index: usize, ticket: u64) {
         let node = &self.nodes[index];
         let (at_ns, result) = match lock(&node.disk).flushed_at() {
@@ -379,6 +390,16 @@ impl<P: Payload> State<P> {
     pub(super) fn unjam(&mut self, from: usize, to: usize) {
         for (arrival, flight) in self.wires.unjam(self.now_ns, from, to) {
             self.queue.push(arrival.at_ns, arrival.tie, Event::Packet(flight));
+        }
+    }
+
+    pub(super) fn draw_anew(&mut self, salt: u64) {
+        let seed = salted(self.seed, salt);
+        self.tie_draws = Draws::new(seed, "tie");
+        self.boot_draws = Draws::new(seed, "boot");
+        self.wires.draw_anew(seed);
+        for node in &self.nodes {
+            lock(&node.disk).draw_anew(seed);
         }
     }
 

@@ -41,6 +41,8 @@ pub struct Quality {
     pub reorder_ppb: u32,
     /// The longest extra delay of a reordered packet, in nanoseconds.
     pub reorder_max_ns: u64,
+    /// Delays around certain lengths.
+    pub hold: Option<Hold>,
     /// Probability that one bit of a packet arrives flipped.
     pub corrupt_ppb: u32,
     /// The longest packet that the link carries, in bytes.
@@ -55,9 +57,35 @@ impl Default for Quality {
             duplicate_ppb: 0,
             reorder_ppb: 0,
             reorder_max_ns: 0,
+            hold: None,
             corrupt_ppb: 0,
             mtu_bytes: usize::MAX,
         }
+    }
+}
+
+/// Packets that are held back for a time close to one of a few lengths, for instance those of the
+/// timers of whoever waits for them: what comes just before a timer and what comes just after it
+/// are the two cases that a uniform delay almost never tells apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hold {
+    /// Probability that a packet is held back.
+    pub ppb: u32,
+    /// The lengths, in nanoseconds; each is as likely as the others.
+    pub around_ns: [u64; 8],
+    /// How far from the length the delay may be, either way, in parts per billion of it.
+    pub spread_ppb: u32,
+}
+
+impl Hold {
+    /// The longest delay.
+    fn longest_ns(&self) -> u64 {
+        let longest = self.around_ns.iter().copied().max().unwrap_or(0);
+        longest.saturating_add(self.spread_ns(longest))
+    }
+
+    fn spread_ns(&self, length_ns: u64) -> u64 {
+        (u128::from(length_ns) * u128::from(self.spread_ppb) / u128::from(BILLION)) as u64
     }
 }
 
@@ -74,22 +102,27 @@ impl Link {
     /// The longest time that a packet travels on this link, in nanoseconds, without the wait in the
     /// sender's uplink.
     pub fn longest_ns(&self) -> u64 {
-        let held = if self.quality.reorder_ppb > 0 { self.quality.reorder_max_ns } else { 0 };
-        self.latency.longest_ns().saturating_add(held)
+        let late = if self.quality.reorder_ppb > 0 { self.quality.reorder_max_ns } else { 0 };
+        let held = self.quality.hold.map_or(0, |hold| hold.longest_ns());
+        self.latency.longest_ns().saturating_add(late).saturating_add(held)
     }
 
     fn check(&self) {
         self.latency.check();
         let Quality { loss_ppb, burst, duplicate_ppb, reorder_ppb, corrupt_ppb, .. } = self.quality;
         let burst_ppb = burst.map_or(0, |burst| burst.loss_ppb);
-        for ppb in [loss_ppb, burst_ppb, duplicate_ppb, reorder_ppb, corrupt_ppb] {
+        let (hold_ppb, spread_ppb) = self.quality.hold.map_or((0, 0), |h| (h.ppb, h.spread_ppb));
+        let late_ppb = [reorder_ppb, hold_ppb, spread_ppb];
+        for ppb in [loss_ppb, burst_ppb, duplicate_ppb, corrupt_ppb].into_iter().chain(late_ppb) {
             assert!(ppb <= BILLION, "a probability of {ppb} ppb is more than 1: {self:?}");
         }
         if let Some(burst) = burst {
             let shortest = burst.mean_burst_ns.min(burst.mean_gap_ns);
             assert!(shortest > 0, "bursts and gaps have a length: {burst:?}");
         }
-        assert!(self.quality.reorder_max_ns <= LIMIT_NS, "held back too long: {self:?}");
+        let longest =
+            self.quality.reorder_max_ns.max(self.quality.hold.map_or(0, |h| h.longest_ns()));
+        assert!(longest <= LIMIT_NS, "held back too long: {self:?}");
     }
 }
 

@@ -158,6 +158,17 @@ impl<P: Payload> Port<P> {
         }
     }
 
+    /// Lets [`World::pump`] return with [`Stop::Control`] at this instant, as soon as this node
+    /// waits: nothing else happens in between.
+    ///
+    /// [`World::pump`]: super::World::pump
+    /// [`Stop::Control`]: super::Stop::Control
+    pub fn call_control(&self, id: u64) {
+        let mut state = lock(&self.shared.state);
+        let now_ns = state.now_ns;
+        state.schedule_control(now_ns, id);
+    }
+
     /// The database file of this node.
     pub fn disk(&self) -> Handle {
         let state = lock(&self.shared.state);

@@ -68,6 +68,11 @@ impl Draws {
     }
 }
 
+/// The seed of another future of the run under `seed`.
+pub fn salted(seed: u64, salt: u64) -> u64 {
+    Draws::new(seed, "salt").draw(0, salt).word(0)
+}
+
 /// Eight independent uniform 64-bit words that belong to one name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Draw(pub [u64; 8]);

@@ -55,6 +55,10 @@ pub struct OpenReport {
 /// What a store holds.
 #[derive(Default)]
 pub(super) struct Found {
+    pub(super) identity: Option<Identity>,
+    pub(super) sealed: bool,
+    /// Delivered slot from which an unmarked log begins anew.
+    pub(super) anew: Option<Slot>,
     pub(super) restored: Restored,
     pub(super) state: State,
     pub(super) boot: u32,
@@ -65,8 +69,11 @@ pub(super) struct Found {
     pub(super) head_changed: bool,
 }
 
-/// Checks every row. Reads only.
-pub(super) fn check(txn: &ReadTransaction, expected: &Identity) -> Result<Found, StoreError> {
+/// Checks every row. Reads only. Without an expected identity, that of the store is as good as any.
+pub(super) fn check(
+    txn: &ReadTransaction,
+    expected: Option<&Identity>,
+) -> Result<Found, StoreError> {
     let mut found = Found::default();
     found.check_meta(table(txn, META)?, expected)?;
     let blocks = table(txn, BLOCKS)?;
@@ -120,7 +127,11 @@ impl Found {
         good
     }
 
-    fn check_meta(&mut self, meta: Option<Reader>, expected: &Identity) -> Result<(), StoreError> {
+    fn check_meta(
+        &mut self,
+        meta: Option<Reader>,
+        expected: Option<&Identity>,
+    ) -> Result<(), StoreError> {
         let nobody = || StoreError::damaged("it does not say whose it is");
         let meta = meta.ok_or_else(nobody)?;
         let row = meta.get(IDENTITY)?.ok_or_else(nobody)?;
@@ -131,9 +142,12 @@ impl Found {
         }
         let row = borsh::from_slice::<IdentityRow>(content).map_err(|_| nobody())?;
         let found = Identity { cluster: row.cluster, node: NodeId(row.node) };
-        if found != *expected {
-            return Err(StoreError::Foreign { found, expected: *expected });
+        if let Some(&expected) = expected.filter(|&expected| found != *expected) {
+            return Err(StoreError::Foreign { found, expected });
         }
+        self.identity = Some(found);
+        self.sealed = meta.get(SEALED)?.is_some();
+        self.anew = meta.get(ANEW)?.and_then(|row| rows::open(META, ANEW, row.value()));
         let boot = meta.get(BOOT)?.and_then(|row| rows::open(META, BOOT, row.value()));
         self.boot = boot.ok_or_else(|| StoreError::damaged("the boot counter is unreadable"))?;
         self.report.rows += 2;
@@ -195,6 +209,12 @@ impl Found {
         Ok(())
     }
 
+    /// True if the delivered chain has reached the slot from which the log may begin anew.
+    pub(super) fn begins_anew(&self) -> bool {
+        let tip = self.restored.tip.map(|tip| tip.slot);
+        self.anew.is_some_and(|anew| Some(anew) <= tip)
+    }
+
     /// The votes against the head, and the head against the ledger.
     fn check_log(&mut self, log: Option<Reader>) -> Result<(), StoreError> {
         let stored: Option<Head> = match &log {
@@ -220,6 +240,8 @@ impl Found {
                 let what = format!("the ledger ends at {tip:?}, but reached {:?}", stored.tip);
                 return Err(StoreError::damaged(what));
             }
+            // What the key signed before the log was lost is of an earlier epoch.
+            Some(stored) if !stored.marked && self.begins_anew() => None,
             Some(stored) if !stored.marked => Some(LogFault::Unmarked),
             Some(stored) if stored.tip != tip => Some(LogFault::BehindLedger),
             Some(stored) if (stored.votes, stored.sum) != (head.votes, head.sum) => {

@@ -47,6 +47,12 @@ pub enum StoreError {
         /// What was found.
         what: String,
     },
+    /// A final backup was taken of it.
+    #[error(
+        "this store is sealed: a final backup of it was taken, and the node goes on from there. \
+         Two nodes with one key contradict each other"
+    )]
+    Sealed,
     /// The disk refuses to work.
     #[error("the disk failed: {0}")]
     Disk(#[source] io::Error),

@@ -9,7 +9,7 @@
 //! dropping everything below a slot touches nothing above it.
 //!
 //! ```text
-//! meta          "identity", "boot"
+//! meta          "identity", "boot", "sealed", "anew"
 //! log           0 -> head            1 slot vote -> (nothing: the key says it all)
 //! ledger        slot -> hash, parent            the delivered chain
 //! blocks        slot hash -> slices             delivered and candidates
@@ -42,6 +42,10 @@ pub(super) const ALL: [Table; 6] = [META, LOG, LEDGER, BLOCKS, PROOFS, CERTIFICA
 
 pub(super) const IDENTITY: &[u8] = b"identity";
 pub(super) const BOOT: &[u8] = b"boot";
+/// Present once a final backup was taken: this store has a successor.
+pub(super) const SEALED: &[u8] = b"sealed";
+/// Present once it is known from which delivered slot on an unmarked log may begin anew.
+pub(super) const ANEW: &[u8] = b"anew";
 pub(super) const HEAD: &[u8] = &[0];
 const VOTE: u8 = 1;
 

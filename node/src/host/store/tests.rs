@@ -1,5 +1,6 @@
 //! Round trips, pruning and boots.
 
+mod copies;
 mod crash;
 mod damage;
 mod rot;

@@ -11,6 +11,7 @@
 //!
 //! Several parents for one window are normal after faults: the leader picks one, voters take any.
 
+use crate::protocol::bounded::{forget_below, forget_members_below};
 use crate::protocol::rules::rule;
 use crate::protocol::types::{BlockId, Hash, SLOTS_PER_WINDOW, Slot};
 use std::collections::{BTreeMap, BTreeSet};
@@ -137,10 +138,13 @@ impl Readiness {
     /// Moves the root up to the final block `root` and forgets what lies below.
     pub fn prune(&mut self, root: BlockId) {
         self.root = root.slot;
-        self.certified = self.certified.split_off(&root.slot);
-        self.certified.insert(root.slot, BTreeSet::from([root.hash]));
-        self.skipped = self.skipped.split_off(&root.slot.next());
-        self.ready = self.ready.split_off(&root.slot);
+        forget_below(&mut self.certified, &root.slot);
+        let only = |hashes: &BTreeSet<Hash>| hashes.len() == 1 && hashes.contains(&root.hash);
+        if !self.certified.get(&root.slot).is_some_and(only) {
+            self.certified.insert(root.slot, BTreeSet::from([root.hash]));
+        }
+        forget_members_below(&mut self.skipped, &root.slot.next());
+        forget_below(&mut self.ready, &root.slot);
     }
 
     /// Number of slots about which anything is held.

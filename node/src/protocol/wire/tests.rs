@@ -33,7 +33,7 @@ fn full_slice(committee: &Committee, slot: Slot) -> Slice {
     signed_slice(committee, slot, MAX_SLICES as u8 - 1, true, &payload)
 }
 
-fn samples() -> Vec<(&'static str, Message)> {
+pub(crate) fn samples() -> Vec<(&'static str, Message)> {
     let c = committee(&[40, 30, 20, 10]);
     let vote = |kind| Message::Vote(signed_vote(&c, 2, 9, kind));
     let notar = certificate(&c, 9, CertificateKind::Notar(A), &[0, 1], &[]);

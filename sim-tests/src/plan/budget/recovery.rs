@@ -5,10 +5,12 @@
 //! loses packets, and nothing beyond the moment at which the next fault begins. So every heal
 //! comes with the reason why no bound applies, if there is one, with the moment up to which the
 //! bound may be held against the run, and with whether messages were lost (then votes come back
-//! only with the standstill rule) or merely late.
+//! only with the standstill rule) or merely late. A packet that is still under way Δ after the
+//! heal is as good as lost: the bound may not wait for it.
 
-use super::Budget;
+use super::{Budget, delayed};
 use crate::plan::concrete::Concrete;
+use crate::plan::fault::{Fault, Premise};
 use crate::plan::units::Nanos;
 
 /// One heal.
@@ -54,7 +56,11 @@ impl Budget {
 
     /// Whether messages may have been lost before `at`, and not merely delayed.
     pub fn messages_lost(&self, world: &Concrete, at: Nanos) -> bool {
-        let lossy = |f: &crate::plan::Fault| f.start < at && f.effect.loses_messages();
+        // What is later than Δ at the heal does not count on being there after it.
+        let late = |f: &Fault| {
+            f.effect.kind().premise == Premise::Late && delayed(world, f) > world.params.delta
+        };
+        let lossy = |f: &Fault| f.start < at && (f.effect.loses_messages() || late(f));
         let network = &world.network;
         let base = network.loss.0 > 0 || network.corruption.0 > 0 || network.bursts.is_some();
         (base && at.0 > 0) || world.faults.iter().any(lossy)

@@ -272,6 +272,80 @@ fn held_messages_are_late_and_not_lost() {
     assert!(lost(&format!("network = {{ loss = \"1%\" }}\n{jam}")));
 }
 
+/// What comes later than Δ after the heal is as good as lost: the bound may not wait for it.
+#[test]
+fn late_beyond_delta_counts_as_lost() {
+    let lost = |row: &str| {
+        let row = format!("[[fault]]\n{row}\nat = \"0s\"\nfor = \"5s\"\nnodes = [0]\n");
+        let world = world("1, 1, 1", "heal_at = \"10s\"", &row);
+        Budget::of(&world).recoveries(&world)[1].messages_lost
+    };
+    assert!(!lost("kind = \"latency\"\nadd = \"230ms\""));
+    assert!(lost("kind = \"latency\"\nadd = \"231ms\""));
+    assert!(lost("kind = \"reordering\"\nshare = \"1%\"\ndelay = \"8s\""));
+    assert!(lost("kind = \"straddle\"\nshare = \"1%\""));
+    assert!(lost("kind = \"starvation\"\nturn = \"1ms\""));
+    assert!(!lost("kind = \"clock-drift\"\ndrift = \"50000ppm\""));
+}
+
+#[test]
+fn a_clock_may_be_as_fast_as_the_timeout_is_long() {
+    // 800 ms against three times 250 ms: 1/15 is the edge.
+    let impaired = |ppb: i64| {
+        let row = format!("kind = \"clock-drift\"\ndrift = \"{ppb}ppb\"");
+        let row = format!("[[fault]]\n{row}\nat = \"0s\"\nfor = \"5s\"\nnodes = [0]\n");
+        Budget::of(&world("1, 2, 7", HEAL, &row)).at(Nanos(1)).impaired
+    };
+    assert_eq!([impaired(66_666_666), impaired(66_666_667), impaired(-100_000_000)], [0, 1, 0]);
+    let mut world = world("1, 1", HEAL, "");
+    world.nodes[0].clock_drift.0 = 66_666_667;
+    let reasons = &Budget::of(&world).phases[0].reasons;
+    assert_eq!(*reasons, [Reason::Clock { drift: Drift(66_666_667) }]);
+    world.nodes[0].clock_drift.0 -= 1;
+    assert_eq!(Budget::of(&world).phases[0].reasons, []);
+}
+
+/// A node whose disk fails is gone until it boots on one that works; one that lost its log is gone
+/// for good; one whose disk rots is gone from its next boot on.
+#[test]
+fn disks_take_nodes_for_longer_than_their_faults() {
+    let observing = |rows: &str| -> Vec<(u64, Option<u64>)> {
+        let world = world("10, 20, 70", HEAL, rows);
+        let phases = Budget::of(&world).phases;
+        let seconds = |time: Nanos| time.0 / 1_000_000_000;
+        let mut found: Vec<(u64, Option<u64>)> = Vec::new();
+        for phase in phases.iter().filter(|phase| phase.observing + phase.crashed > 0) {
+            assert_eq!((phase.observing + phase.crashed, phase.reachable), (10, 90));
+            match found.last_mut() {
+                Some(last) if last.1 == Some(seconds(phase.start)) => {
+                    last.1 = phase.end.map(seconds);
+                }
+                _ => found.push((seconds(phase.start), phase.end.map(seconds))),
+            }
+        }
+        found
+    };
+    let crash = |at, lasting| fault("crash", at, lasting, "nodes = [0]");
+    let error = fault("disk-error", 5, 5, "nodes = [0]\ncause = \"write\"");
+    assert_eq!(observing(&error), [(5, None)], "nobody restarts it");
+    assert_eq!(observing(&(crash(6, 3) + &error)), [(5, None)], "it boots too early");
+    assert_eq!(observing(&(crash(6, 4) + &error)), [(5, Some(10))], "the disk is mended first");
+    assert_eq!(observing(&(crash(20, 2) + &error)), [(5, Some(22))]);
+    let rot = "[[fault]]\nkind = \"bit-rot\"\nat = \"5s\"\nnodes = [0]\nbits = 1\n";
+    assert_eq!(observing(rot), [], "it does not look");
+    assert_eq!(observing(&(crash(2, 3) + rot)), [(2, Some(5))], "it has booted before");
+    assert_eq!(observing(&(crash(8, 2) + rot)), [(8, None)]);
+    let wipe = |at| fault("crash", at, 2, "nodes = [0]\nmode = \"wipe\"");
+    assert_eq!(observing(&(wipe(7) + &crash(20, 1))), [(7, None)]);
+}
+
+#[test]
+fn fault_points_cost_slack() {
+    let with = |run: &str| Budget::of(&world("1, 1", run, "")).slack;
+    let late = with("heal_at = \"50s\", buggify = \"1%\"").0 - with(HEAL).0;
+    assert_eq!(late, 6_000_000, "three writes that start a millisecond late and end another");
+}
+
 #[test]
 fn slack_counts_syncs_inputs_grid_and_drift() {
     let base = "disk = { sync = \"2ms\", sync_jitter = \"50%\" }\ncpu = { decode = \"1ms\" }\n\
@@ -364,7 +438,7 @@ fn liars_count_over_the_whole_run() {
     );
     let said = both + "[expect]\nsafety = \"may-break\"\n";
     let refused = plan(STAKES, HEAL, &said).expand(1).unwrap_err();
-    assert_eq!(refused.what, "byzantine stake 20.0 %, not below 20 % from 0.000 s on");
+    assert_eq!(refused.what, "byzantine stake 20.0 %, not below 20 % from 50.000 s on");
     let said = Budget::of(&world(STAKES, HEAL, &(said + "liveness = false\n")));
     assert_eq!((said.safety(), said.promised()), (false, vec![]));
 }

@@ -12,7 +12,7 @@ use crate::plan::fault::{Effect, Fault, Timing};
 use crate::plan::file::PLAN_FORMAT;
 use crate::plan::settings::SOMETIMES;
 use crate::plan::shape::check_stakes;
-use crate::plan::units::{Nanos, Share};
+use crate::plan::units::{Drift, Nanos, Share};
 
 /// Something wrong with a world.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -216,6 +216,23 @@ impl Concrete {
                 || "this side of the partition holds every node".into(),
                 "select fewer nodes",
             ),
+            Effect::Cut { from, .. } => {
+                let ascending = from.windows(2).all(|pair| pair[0] < pair[1]);
+                let apart = |n: &u16| usize::from(*n) < count && !fault.nodes.contains(n);
+                ensure(
+                    ascending && !from.is_empty() && from.iter().all(apart),
+                    "from",
+                    || format!("`from` is not an ascending list of other nodes below {count}"),
+                    "name each node once, on one side only",
+                )
+            }
+            Effect::ClockDrift { drift } => ensure(
+                drift.0.abs() <= MAX_DRIFT.0,
+                "drift",
+                || format!("a drift of {drift} is beyond {MAX_DRIFT}"),
+                "let the clocks run less wrong",
+            ),
+            Effect::BitRot { bits } => check_positive("bits", &[(*bits).into()]),
             Effect::Bursts(bursts) => check_positive("effect", &[bursts.length.0, bursts.gap.0]),
             Effect::Bandwidth { rate } => check_positive("effect", &[rate.0]),
             _ => Ok(()),
@@ -313,6 +330,9 @@ impl Concrete {
         )
     }
 }
+
+/// The largest drift that a clock may have: one part in ten.
+const MAX_DRIFT: Drift = Drift(100_000_000);
 
 fn check_positive(key: &'static str, values: &[u64]) -> Check {
     ensure(values.iter().all(|v| *v > 0), key, || "nothing here may be 0".into(), "use more than 0")

@@ -18,7 +18,7 @@ expect = { recovery = "15s", caught_up = "20s", sometimes = ["repair"] }
 "#;
 
 /// One row of every kind.
-const ROWS: [&str; 14] = [
+const ROWS: [&str; 21] = [
     r#"kind = "partition", at = "1s", for = "2s", side = { stake = "30%..45%" }, style = "jam""#,
     r#"kind = "partition", at = "2s", side = { region = "london" }, style = "one-way""#,
     r#"kind = "crash", at = "5s", for = "1s", stake = "10%..30%""#,
@@ -33,6 +33,13 @@ const ROWS: [&str; 14] = [
     r#"kind = "bandwidth", at = "9s", nodes = [1], rate = "10Mbps""#,
     r#"kind = "disk-slow", at = "9s", stake = "20%", sync = "10ms""#,
     r#"kind = "clock-jump", at = "9s", nodes = [2], by = "-3s""#,
+    r#"kind = "cut", at = "9s", nodes = [2], from = [4, 5], style = "jam""#,
+    r#"kind = "straddle", at = "9s", nodes = [1], share = "10%""#,
+    r#"kind = "disk-stall", at = "9s", nodes = [1], share = "1%", time = "300ms""#,
+    r#"kind = "disk-error", at = "9s", for = "1s", nodes = [1], cause = "full""#,
+    r#"kind = "bit-rot", at = "9s", nodes = [1], bits = 7"#,
+    r#"kind = "starvation", at = "9s", nodes = [1], turn = "30ms""#,
+    r#"kind = "clock-drift", at = "9s", nodes = [1], drift = "-500ppm""#,
 ];
 
 fn plan(rows: &[&str]) -> Plan {
@@ -205,11 +212,19 @@ fn delays_come_from_the_map_and_the_jitter() {
     assert_eq!(world.network.jitter, Share(50_000_000));
 }
 
+fn cut(from: &[u16]) -> Effect {
+    Effect::Cut { from: from.to_vec(), style: CutStyle::Drop }
+}
+
+fn drift(ppb: i64) -> Effect {
+    Effect::ClockDrift { drift: Drift(ppb) }
+}
+
 /// Each edge from both sides: the key that is refused, or nothing.
 #[test]
 fn edges_of_what_is_legal() {
     type Change = fn(&mut Concrete);
-    let cases: [(Change, Option<&str>); 20] = [
+    let cases: [(Change, Option<&str>); 25] = [
         (|w| w.params.delta_timeout = Nanos(750_000_001), None),
         (|w| w.params.delta_timeout = Nanos(750_000_000), Some("params.delta_timeout")),
         (|w| w.params.delta_first = w.params.delta_block, None),
@@ -230,6 +245,11 @@ fn edges_of_what_is_legal() {
         (|w| w.faults[0].end = Some(Nanos(5_000_000_000)), Some("fault.0.end")),
         (|w| w.faults[0].nodes.reverse(), Some("fault.0.nodes")),
         (|w| w.map.p50[2].truncate(4), Some("map")),
+        (|w| w.faults[0].effect = cut(&[0, 5]), None),
+        (|w| w.faults[0].effect = cut(&[5, 0]), Some("fault.0.from")),
+        (|w| w.faults[0].effect = cut(&[0, 3]), Some("fault.0.from")),
+        (|w| w.faults[1].effect = drift(100_000_000), None),
+        (|w| w.faults[1].effect = drift(-100_000_001), Some("fault.1.drift")),
     ];
     let crash = r#"kind = "crash", at = "5s", for = "2s", nodes = [3, 4]"#;
     let pause = r#"kind = "pause", at = "7s", for = "2s", nodes = [3, 4]"#;

@@ -104,6 +104,32 @@ fn slow_syncs_and_jitter() {
 }
 
 #[test]
+fn stalls_are_rare_and_long() {
+    let bench = Bench::new(1);
+    bench.config(|config| (config.stall_ppb, config.stall_ns) = (100_000_000, 50 * SYNC));
+    let took: Vec<u64> = (0..500)
+        .map(|_| {
+            let before = bench.flushed_at().unwrap();
+            bench.file.sync_data().unwrap();
+            bench.flushed_at().unwrap() - before
+        })
+        .collect();
+    let stalls = took.iter().filter(|took| **took == 51 * SYNC).count();
+    assert_eq!(took.iter().filter(|took| **took == SYNC).count(), 500 - stalls);
+    assert!((25..80).contains(&stalls), "{stalls} of 500");
+}
+
+#[test]
+fn a_full_disk_takes_what_does_not_grow() {
+    let bench = Bench::new(1);
+    bench.file.write(0, b"full").unwrap();
+    bench.disk.lock().unwrap().fill();
+    bench.file.write(0, b"FULL").unwrap();
+    assert_eq!(bench.file.write(4, b"!").unwrap_err().kind(), ErrorKind::StorageFull);
+    assert_eq!(bench.contents(), b"FULL");
+}
+
+#[test]
 fn faults_say_what_they_are_and_change_nothing() {
     let mut bench = Bench::new(1);
     bench.file.write(0, b"good").unwrap();

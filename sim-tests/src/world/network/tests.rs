@@ -277,3 +277,28 @@ fn regions_and_selections() {
 fn impossible_probabilities_are_refused() {
     calm(2).edit(Links::One(0, 1), |link| link.quality.loss_ppb = BILLION + 1);
 }
+
+/// A packet that is held comes a length later, give or take the spread; the others as ever.
+#[test]
+fn delays_straddle_their_lengths() {
+    let around_ns =
+        [100 * MS, 200 * MS, 400 * MS, 800 * MS, 1_000 * MS, 2_000 * MS, 3_000 * MS, 9_000 * MS];
+    let hold = Hold { ppb: 500_000_000, around_ns, spread_ppb: 100_000_000 };
+    let mut network = Network::uniform(2, Latency { p50_ns: MS, p90_ns: MS });
+    network.edit(Links::All, |link| link.quality.hold = Some(hold));
+    assert_eq!(network.max_one_way_ns(), 9_901 * MS);
+    let mut wires = wires(network);
+    let delays: Vec<u64> = (0..4_000).map(|label| travel(&mut wires, 0, label).0 - MS).collect();
+    let near = |length: u64| {
+        let spread = length / 10;
+        let inside: Vec<u64> =
+            delays.iter().copied().filter(|d| d.abs_diff(length) <= spread).collect();
+        let before = inside.iter().filter(|delay| **delay < length).count();
+        assert!(before * 3 > inside.len() && before * 3 < inside.len() * 2, "on both sides");
+        inside.len()
+    };
+    let counts: Vec<usize> = around_ns.into_iter().map(near).collect();
+    assert!(counts.iter().all(|count| (190..320).contains(count)), "{counts:?}");
+    let prompt = delays.iter().filter(|delay| **delay == 0).count();
+    assert_eq!(prompt + counts.iter().sum::<usize>(), 4_000);
+}

@@ -13,7 +13,7 @@
 use super::burst::Cursor;
 use super::latency::Quantiles;
 use super::uses::Uses;
-use super::{Link, Links, Network, Quality, Uplink};
+use super::{Hold, Link, Links, Network, Quality, Uplink};
 use crate::world::Payload;
 use crate::world::observe::Cause;
 use crate::world::rng::{Draw, Draws};
@@ -85,11 +85,30 @@ pub(in crate::world) struct Wires<P> {
     clear: Vec<bool>,
     /// When the uplink of each node has sent all it holds.
     uplink_free_ns: Vec<u64>,
-    packet_draws: Draws,
-    copy_draws: Draws,
-    burst_draws: Draws,
-    release_draws: Draws,
+    draws: NetworkDraws,
+}
+
+/// Everything that the network draws.
+struct NetworkDraws {
+    packet: Draws,
+    copy: Draws,
+    burst: Draws,
+    release: Draws,
+    hold: Draws,
     turn_key: u64,
+}
+
+impl NetworkDraws {
+    fn new(seed: u64) -> NetworkDraws {
+        NetworkDraws {
+            packet: Draws::new(seed, "packet"),
+            copy: Draws::new(seed, "packet copy"),
+            burst: Draws::new(seed, "burst"),
+            release: Draws::new(seed, "release"),
+            hold: Draws::new(seed, "hold"),
+            turn_key: Draws::new(seed, "turn").draw(0, 0).word(0),
+        }
+    }
 }
 
 impl<P: Payload> Wires<P> {
@@ -102,15 +121,16 @@ impl<P: Payload> Wires<P> {
             uses: Uses::new(config.nodes),
             roads: (0..config.links.len()).map(road).collect(),
             uplink_free_ns: vec![0; config.nodes],
-            packet_draws: Draws::new(seed, "packet"),
-            copy_draws: Draws::new(seed, "packet copy"),
-            burst_draws: Draws::new(seed, "burst"),
-            release_draws: Draws::new(seed, "release"),
-            turn_key: Draws::new(seed, "turn").draw(0, 0).word(0),
+            draws: NetworkDraws::new(seed),
             config,
         };
         (0..wires.clear.len()).for_each(|index| wires.look(index));
         wires
+    }
+
+    /// Draws from another seed from now on. A burst that has begun keeps its end.
+    pub(in crate::world) fn draw_anew(&mut self, seed: u64) {
+        self.draws = NetworkDraws::new(seed);
     }
 
     pub(in crate::world) fn config(&self) -> &Network {
@@ -187,13 +207,30 @@ impl<P: Payload> Wires<P> {
     }
 
     /// Arrival time and tie-break of a packet that leaves at `leaves_ns`.
-    fn way(&self, leaves_ns: u64, flight: &Flight<P>, draw: Draw) -> Arrival {
-        let Link { latency, quality } = &self.config.links[self.index(flight)];
-        let mut at_ns = leaves_ns + self.quantiles.delay(*latency, draw.word(LATENCY));
+    fn way(&mut self, leaves_ns: u64, flight: &Flight<P>, draw: Draw) -> Arrival {
+        let Link { latency, quality } = self.config.links[self.index(flight)];
+        let mut at_ns = leaves_ns + self.quantiles.delay(latency, draw.word(LATENCY));
         if draw.happens(REORDER, quality.reorder_ppb) {
             at_ns += draw.below(HELD_BACK, quality.reorder_max_ns);
         }
+        if let Some(hold) = quality.hold {
+            at_ns += self.held_ns(hold, flight);
+        }
         self.on_grid(at_ns, flight.to, draw.word(TIE))
+    }
+
+    /// How long a packet is held back on a link that does so.
+    fn held_ns(&mut self, hold: Hold, flight: &Flight<P>) -> u64 {
+        let (stream, position) = name(flight);
+        let draw = self.draws.hold.draw(stream, position);
+        // A duplicate has the name of its original: other words for it.
+        let first = if flight.copy { 4 } else { 0 };
+        if !draw.happens(first, hold.ppb) {
+            return 0;
+        }
+        let around_ns = hold.around_ns[draw.below(first + 1, 8) as usize];
+        let spread_ns = hold.spread_ns(around_ns);
+        around_ns - spread_ns + draw.below(first + 2, 2 * spread_ns)
     }
 
     fn on_grid(&self, at_ns: u64, to: u16, tie: u64) -> Arrival {
@@ -201,7 +238,7 @@ impl<P: Payload> Wires<P> {
             return Arrival { at_ns, tie };
         }
         let at_ns = at_ns.next_multiple_of(self.config.grid_ns);
-        let turn = mix(mix(self.turn_key ^ at_ns) ^ u64::from(to));
+        let turn = mix(mix(self.draws.turn_key ^ at_ns) ^ u64::from(to));
         Arrival { at_ns, tie: turn & !u64::from(u32::MAX) | tie >> 32 }
     }
 
@@ -228,8 +265,8 @@ impl<P: Payload> Wires<P> {
         if let Some(shape) = quality.burst {
             let link = index as u64;
             let old = self.roads[index].burst.take();
-            let mut cursor = Cursor::resume(old, shape, link, &mut self.burst_draws);
-            let inside = cursor.covers(now_ns, link, &mut self.burst_draws);
+            let mut cursor = Cursor::resume(old, shape, link, &mut self.draws.burst);
+            let inside = cursor.covers(now_ns, link, &mut self.draws.burst);
             self.roads[index].burst = Some(cursor);
             if inside && luck.happens(LOSS, shape.loss_ppb) {
                 return Arriving::Dropped(Cause::Burst);
@@ -284,7 +321,7 @@ impl<P: Payload> Wires<P> {
 
     fn release(&mut self, now_ns: u64, flight: Flight<P>) -> (Arrival, Flight<P>) {
         let (stream, position) = name(&flight);
-        let draw = self.release_draws.draw(stream, position);
+        let draw = self.draws.release.draw(stream, position);
         // A duplicate has the name of its original: other words for it.
         let word = if flight.copy { 2 } else { 0 };
         let at_ns = now_ns + draw.below(word, RELEASE_WITHIN_NS);
@@ -298,7 +335,7 @@ impl<P: Payload> Wires<P> {
     #[inline]
     fn draw(&mut self, flight: &Flight<P>) -> Draw {
         let (stream, position) = name(flight);
-        let draws = if flight.copy { &mut self.copy_draws } else { &mut self.packet_draws };
+        let draws = if flight.copy { &mut self.draws.copy } else { &mut self.draws.packet };
         draws.draw(stream, position)
     }
 }

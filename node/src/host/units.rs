@@ -1,0 +1,119 @@
+//! Quantities as people write them in files: "250ms", "64MiB", "0c4f..".
+//!
+//! A bare number has no unit, and sooner or later somebody reads it in another one. So files hold
+//! strings with a unit, and a number is an error.
+
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::time::Duration;
+
+/// A duration: "400ms", "10s", "2h".
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Span(pub Duration);
+
+impl Span {
+    /// Whole nanoseconds.
+    pub fn as_nanos(self) -> u64 {
+        u64::try_from(self.0.as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    /// From nanoseconds.
+    pub fn from_nanos(nanos: u64) -> Span {
+        Span(Duration::from_nanos(nanos))
+    }
+}
+
+impl std::str::FromStr for Span {
+    type Err = humantime::DurationError;
+    fn from_str(text: &str) -> Result<Span, Self::Err> {
+        humantime::parse_duration(text).map(Span)
+    }
+}
+
+impl Serialize for Span {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&humantime::format_duration(self.0))
+    }
+}
+
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Span, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(|error| {
+            D::Error::custom(format!("`{text}` is no duration such as \"250ms\": {error}"))
+        })
+    }
+}
+
+/// A number of bytes: "64MiB", "1kB".
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Size(pub usize);
+
+impl Serialize for Size {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&bytesize::ByteSize(self.0 as u64).display().iec())
+    }
+}
+
+impl<'de> Deserialize<'de> for Size {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Size, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let size = text.parse::<bytesize::ByteSize>().map_err(|error| {
+            D::Error::custom(format!("`{text}` is no size such as \"64MiB\": {error}"))
+        })?;
+        usize::try_from(size.0).map(Size).map_err(D::Error::custom)
+    }
+}
+
+/// Exactly `N` bytes in hexadecimal.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Hex<const N: usize>(pub [u8; N]);
+
+impl<const N: usize> Serialize for Hex<N> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&hex::encode(self.0))
+    }
+}
+
+impl<'de, const N: usize> Deserialize<'de> for Hex<N> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Hex<N>, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let mut bytes = [0; N];
+        hex::decode_to_slice(&text, &mut bytes)
+            .map_err(|error| D::Error::custom(format!("not {N} bytes in hexadecimal: {error}")))?;
+        Ok(Hex(bytes))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Serialize, Deserialize, PartialEq, Debug)]
+    struct All {
+        span: Span,
+        size: Size,
+        hex: Hex<2>,
+    }
+
+    #[test]
+    fn quantities_come_back_as_they_were_written() {
+        let all = All {
+            span: Span(Duration::from_millis(1_250)),
+            size: Size(64 << 20),
+            hex: Hex([0xab, 1]),
+        };
+        let text = toml::to_string(&all).unwrap();
+        assert_eq!(toml::from_str::<All>(&text).unwrap(), all, "{text}");
+    }
+
+    #[test]
+    fn what_has_no_unit_is_refused() {
+        for bad in ["span = 250", "span = \"fast\""] {
+            let text = format!("{bad}\nsize = \"1MiB\"\nhex = \"ab01\"");
+            assert!(toml::from_str::<All>(&text).is_err(), "{bad}");
+        }
+        let short = "span = \"1s\"\nsize = \"1MiB\"\nhex = \"ab\"";
+        assert!(toml::from_str::<All>(short).unwrap_err().to_string().contains("2 bytes"));
+    }
+}
