@@ -57,6 +57,8 @@ impl Recovered {
     }
 }
 
+const MINUTE: u64 = 60_000_000_000;
+
 /// Everything measured.
 #[derive(Debug)]
 pub struct Measure {
@@ -82,6 +84,9 @@ pub struct Measure {
     pub recoveries: Vec<Recovered>,
     /// Input dropped by honest nodes, by reason.
     pub rejected: BTreeMap<String, u64>,
+    /// By virtual minute, the most that any node held of Pool entries, blocks, transactions and
+    /// repair requests.
+    pub peak_sizes: BTreeMap<u64, [u32; 4]>,
     left: BTreeMap<Slot, u64>,
     seen: BTreeSet<(BlockId, NodeId)>,
     chain: BTreeMap<Slot, Arc<[TransactionId]>>,
@@ -111,6 +116,7 @@ impl Measure {
                 .map(Recovered::of)
                 .collect(),
             rejected: BTreeMap::new(),
+            peak_sizes: BTreeMap::new(),
             left: BTreeMap::new(),
             seen: BTreeSet::new(),
             chain: BTreeMap::new(),
@@ -194,6 +200,13 @@ impl Measure {
             Event::BlockStored { origin: Origin::Store, .. } => self.probe("block-from-store"),
             Event::Rejected(_, reason) => {
                 *self.rejected.entry(reason.to_string()).or_default() += 1;
+            }
+            Event::Sizes { pool, blocks, transactions, requests } => {
+                let minute = cx.at_ns / MINUTE;
+                let peaks = self.peak_sizes.entry(minute).or_default();
+                for (peak, size) in peaks.iter_mut().zip([pool, blocks, transactions, requests]) {
+                    *peak = (*peak).max(*size);
+                }
             }
             Event::TransactionExpired(_) => self.expired += 1,
             Event::Delivered { block, transactions, .. } => {

@@ -42,7 +42,7 @@ fn stretch(argument: &str) -> String {
         .set("cluster.crypto=null")
         .set("run={duration=\"12s\"}")
         .set("workload={transactions_per_second=20}")
-        .set("expect={progress=\"50%\"}")
+        .set("expect={liveness=false,progress=\"50%\"}")
         .seed(first)
         .power(cuts)
         .run();

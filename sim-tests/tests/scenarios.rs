@@ -2,7 +2,7 @@
 #![cfg(feature = "sim")]
 
 use sim_tests::plan::{Concrete, Share};
-use sim_tests::scenario::Scenario;
+use sim_tests::scenario::{Run, Scenario};
 use sim_tests::testing::in_child;
 
 fn calm(fault: &str) -> Scenario {
@@ -88,12 +88,57 @@ fn slow_processors() {
 #[test]
 fn the_oracles_have_work() {
     in_child("the_oracles_have_work", || {
-        let run = Scenario::plan("even-split").seed(7).set("cluster.crypto=null").run();
+        let run = Scenario::plan("even-split").seed(100).set("cluster.crypto=null").run();
         run.passes();
         let ids = ["O28", "O29", "O34", "O37", "O38", "O40", "O43", "O44", "O48", "O50"];
         let idle = |id: &&str| run.probe(&format!("judged-{id}")) == 0;
         assert_eq!(ids.into_iter().filter(idle).collect::<Vec<_>>(), [""; 0]);
     });
+}
+
+/// Peaks of node sizes in the minutes `from..to`.
+fn peaks(run: &Run, from: u64, to: u64) -> [u32; 4] {
+    let recorder = run.outcome.recorder();
+    let minutes = recorder.measure.peak_sizes.range(from..to);
+    minutes.fold([0; 4], |all, (_, one)| std::array::from_fn(|i| all[i].max(one[i])))
+}
+
+/// O35 holds sizes against caps for the worst that liars can do. Where nobody lies they do not grow
+/// at all, with clients at work and a node down half of the time.
+fn sizes_stay(minutes: u64) {
+    let down = |from: u64, to: u64| {
+        format!(r#"{{ kind = "crash", at = "{from}s", for = "{}s", nodes = [3] }}"#, to - from)
+    };
+    let end = minutes * 60;
+    let faults = [down(end / 8, end / 4), down(end * 5 / 8, end * 3 / 4)].join(", ");
+    let run = calm(&faults)
+        .set("cluster.nodes=4")
+        .set("cluster.stake=equal")
+        .set(&format!("run.duration={end}s"))
+        .set(&format!("run.heal_at={}s", end * 3 / 4))
+        .set("expect.progress=50%")
+        .run();
+    run.passes();
+    let (first, second) = (peaks(&run, 0, minutes / 2), peaks(&run, minutes / 2, minutes));
+    println!("pool, blocks, transactions, requests: {first:?}, then {second:?}");
+    for (first, second) in first.into_iter().zip(second).take(3) {
+        assert!(second <= first + first / 4 + 8, "{second} after {first}");
+    }
+    // Whoever catches up asks a lot at once; when it is done nothing is left over.
+    let last = peaks(&run, minutes - 1, minutes)[3];
+    assert!(last < 64, "{last} requests without an answer");
+}
+
+#[test]
+fn sizes_do_not_grow() {
+    in_child("sizes_do_not_grow", || sizes_stay(8));
+}
+
+/// `cargo test --release -p sim-tests --features sim --test scenarios -- --ignored`
+#[test]
+#[ignore = "two virtual hours take minutes"]
+fn sizes_do_not_grow_over_hours() {
+    in_child("sizes_do_not_grow_over_hours", || sizes_stay(120));
 }
 
 /// The distances of the public cluster, without any variation and without queues.

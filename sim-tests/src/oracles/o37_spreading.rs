@@ -84,13 +84,16 @@ pub struct Spreading {
     nodes: Vec<Instant>,
     /// Where the next bundle of a node goes on.
     resume: Vec<Option<Slot>>,
+    /// Nodes that lost their vote log: they do not know what they voted.
+    forgetful: Peers,
 }
 
 impl Spreading {
     /// For one run.
     pub fn new(scene: &Scene) -> Spreading {
         let count = scene.stakes.len();
-        Spreading { nodes: vec![Instant::default(); count], resume: vec![None; count] }
+        let nodes = vec![Instant::default(); count];
+        Spreading { nodes, resume: vec![None; count], forgetful: Peers::default() }
     }
 
     fn close(&mut self, cx: &Context<'_>, node: NodeId, out: &mut Findings) {
@@ -182,6 +185,9 @@ impl Spreading {
         }
         let from = self.resume[node.index()].take().unwrap_or_default();
         let mut owed = owed(cx, node, highest);
+        if self.forgetful.contains(node) {
+            owed.retain(|item| !matches!(item, Item::Vote(_)));
+        }
         if owed.iter().any(|item| item.slot() >= from) {
             owed.retain(|item| item.slot() >= from);
         }
@@ -240,7 +246,15 @@ impl Oracle for Spreading {
             Fact::Sent(to, Message::Proof(proof)) => {
                 self.sent(node, to, Item::Proof(proof.slot()));
             }
+            // The power failed in the middle of the instant.
+            Fact::Crashed => {
+                let instant = &mut self.nodes[node.index()];
+                *instant = Instant { at_ns: instant.at_ns, ..Instant::default() };
+            }
             Fact::Started(_) => self.resume[node.index()] = None,
+            Fact::LogLost(_) => {
+                self.forgetful.insert(node);
+            }
             _ => {}
         }
     }
@@ -282,6 +296,13 @@ mod tests {
         let late = passed(world(), 4, NO(A), 4).later();
         let message = Message::Certificate(late.certificate(4, NO(A), &THREE, &[]));
         assert_eq!(late.sent(0, &message).found().len(), 2, "too late, and then for no reason");
+    }
+
+    #[test]
+    fn cut_off_in_the_middle() {
+        assert_eq!(passed(world(), 4, NO(A), 2).crash(0).later().start(0).found(), NOTHING);
+        let before = passed(world(), 4, NO(A), 2).later().crash(0).found();
+        assert_eq!(before, ["O37: n0 did not pass NO[4:aaaaaaaa] on to [n3, n4]"]);
     }
 
     #[test]
@@ -365,6 +386,16 @@ mod tests {
         assert_eq!(found(&[5, 6], &[16]), format!("O37: n0 does not say Vote(S(9)) {again}"));
         let settled = found(&[5, 6], &[5, 9, 16]);
         assert_eq!(settled, format!("O37: n0 says Vote(S(5)) {again}, which is not due"));
+    }
+
+    /// Certificates come back with the next start; votes of a lost log never do.
+    #[test]
+    fn a_lost_log() {
+        let world = || stuck().crash(0).log_lost(0, &[block(4, A)]).start(0).later();
+        let certified = |world| passed(passed(world, 5, SK, 0), 6, SK, 0).later();
+        assert_eq!(says(certified(world()), &[5, 6], &[], true).found(), NOTHING);
+        let silent = says(certified(world()), &[5], &[], true).found();
+        assert_eq!(silent, ["O37: n0 does not say Certificate(SK[6]) again at a standstill"]);
     }
 
     #[test]

@@ -9,10 +9,10 @@
 //! has no freedom at all. So a node is neither late nor early, to the nanosecond, as long as nobody
 //! lies; liars can only make it earlier. What f owes to a is checked too, up to processing time.
 //!
-//! Premises, from the plan: constant delays, no queues (bandwidth, processors, grid), nothing lost,
-//! damaged, doubled or held back, windows ready after G1 with all correct votes from nodes in scope;
-//! and one block in the slot. Elsewhere this oracle judges nothing; `judged-O46` counts what it
-//! judged.
+//! Premises, from the plan: constant delays, no queues (bandwidth, processors, grid), no fault points
+//! in host code, nothing lost, damaged, doubled or held back, windows ready after G1 with all correct
+//! votes from nodes in scope; and one block in the slot. Elsewhere this oracle judges nothing;
+//! `judged-O46` counts what it judged.
 
 use super::windows::Windows;
 use super::{Context, Fact, Findings, Oracle, Scene};
@@ -79,6 +79,7 @@ fn constant_delays(plan: &Concrete) -> Option<Vec<Vec<u64>>> {
         && network.bursts.is_none();
     let queues = network.bandwidth.is_some() || network.grid.0 > 1 || network.reordering.is_some();
     let works = plan.cpu.verify != Nanos(0) || plan.cpu.decode != Nanos(0);
+    let works = works || plan.run.buggify != Share::NONE;
     if queues || works || !(clean || plan.run.heal_at.is_some()) {
         return None;
     }
@@ -382,6 +383,8 @@ mod tests {
         for network in ["jitter = \"1%\"", "bandwidth = \"1Gbps\"", "grid = \"1ms\""] {
             assert_eq!(judged(&format!("{CALM}[network]\n{network}\n")), 0, "{network}");
         }
+        let odd = CALM.replace("[run]\n", "[run]\nbuggify = \"10%\"\n");
+        assert_eq!(judged(&odd), 0);
         assert_eq!(judged(&format!("{CALM}[cpu]\nverify = \"1us\"\n")), 0);
         assert_eq!(judged(&cut("[0, 1]", "drop")), 0, "before the heal");
         let two = voted([1_000, 1_000, 1_000, 1_000, 0], [0; 5]).said(4, 4, Notar(B));

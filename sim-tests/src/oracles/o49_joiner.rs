@@ -56,7 +56,7 @@ impl Joiner {
                 over.push(node);
                 continue;
             }
-            if !owed(cx, join.started_ns) {
+            if !owed(cx, node, join.started_ns) {
                 over.push(node);
             } else if !join.known && age > know {
                 over.push(node);
@@ -86,10 +86,13 @@ impl Joiner {
     }
 }
 
-/// True if liveness has been promised without a break since `since_ns`.
-fn owed(cx: &Context<'_>, since_ns: u64) -> bool {
+/// True if liveness has been promised without a break since `since_ns`, and to this node too: it
+/// may have come back into another fault.
+fn owed(cx: &Context<'_>, node: NodeId, since_ns: u64) -> bool {
+    let (from, to) = (Nanos(since_ns), Nanos(cx.at_ns));
     cx.scene.plan.expect.liveness
-        && cx.scene.budget.explain(Nanos(since_ns), Nanos(cx.at_ns + 1)).is_empty()
+        && cx.scene.budget.explain(from, Nanos(to.0 + 1)).is_empty()
+        && cx.scene.budget.in_touch(from, to)(node.0)
 }
 
 impl Oracle for Joiner {

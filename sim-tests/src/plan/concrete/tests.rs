@@ -18,7 +18,7 @@ expect = { recovery = "15s", caught_up = "20s", sometimes = ["repair"] }
 "#;
 
 /// One row of every kind.
-const ROWS: [&str; 21] = [
+const ROWS: [&str; 22] = [
     r#"kind = "partition", at = "1s", for = "2s", side = { stake = "30%..45%" }, style = "jam""#,
     r#"kind = "partition", at = "2s", side = { region = "london" }, style = "one-way""#,
     r#"kind = "crash", at = "5s", for = "1s", stake = "10%..30%""#,
@@ -39,6 +39,7 @@ const ROWS: [&str; 21] = [
     r#"kind = "disk-error", at = "9s", for = "1s", nodes = [1], cause = "full""#,
     r#"kind = "bit-rot", at = "9s", nodes = [1], bits = 7"#,
     r#"kind = "starvation", at = "9s", nodes = [1], turn = "30ms""#,
+    r#"kind = "byzantine", at = "9s", nodes = [18], behaviour = "vote-spam""#,
     r#"kind = "clock-drift", at = "9s", nodes = [1], drift = "-500ppm""#,
 ];
 

