@@ -56,12 +56,21 @@ function split(value) {
 function violationsCard() {
   const missed = report.expectations_missed;
   if (!violations.length && !missed.length) return null;
-  const rows = violations.slice(0, 100).map((violation, i) => el("button", { class: "violation", type: "button", "data-violation": i, onclick: () => showViolation(i) },
-    el("b", {}, violation.oracle), el("span", { class: "num soft" }, `${(violation.at_ms / 1000).toFixed(6)} s${violation.slot === null ? "" : `, slot ${violation.slot}`}`),
-    el("span", { class: "detail" }, violation.detail), el("span", { class: "go" }, "Show it")));
-  const more = violations.length - rows.length;
-  const section = card("violations", violations.length ? plural(violations.length, "broken property").replace("propertys", "properties") : "Expectations missed", violations.length ? "earliest first; the first decides the verdict" : "",
-    ...rows.slice(0, 5), rows.length > 5 ? el("details", {}, el("summary", {}, `${count(rows.length - 5)} later ones`), ...rows.slice(5)) : null, more > 0 ? el("p", { class: "body soft" }, `and ${count(more)} more, all marked in the lanes`) : null,
+  const row = (i) => {
+    const { oracle, at_ms, slot, detail } = violations[i];
+    return el("button", { class: "violation", type: "button", "data-violation": i, onclick: () => showViolation(i) },
+      el("b", {}, oracle), el("span", { class: "num soft" }, `${(at_ms / 1000).toFixed(6)} s${slot === null ? "" : `, slot ${slot}`}`),
+      el("span", { class: "detail" }, detail), el("span", { class: "go" }, "Show it"));
+  };
+  // A property that broke a thousand times must not hide another that broke once.
+  const all = violations.map((_, i) => i);
+  const isFirst = (i) => violations.findIndex((one) => one.oracle === violations[i].oracle) === i;
+  const again = all.filter((i) => !isFirst(i));
+  const more = again.length - 100;
+  const section = card("violations", violations.length ? (violations.length === 1 ? "1 broken property" : `${count(violations.length)} violations`) : "Expectations missed",
+    violations.length ? "the first of each property, earliest first; the very first decides the verdict" : "",
+    ...all.filter(isFirst).map(row),
+    again.length ? el("details", {}, el("summary", {}, `${plural(again.length, "time")} again${more > 0 ? ", of which 100 are listed and all are marked in the lanes" : ""}`), ...again.slice(0, 100).map(row)) : null,
     ...missed.map((words) => el("p", { class: "body" }, el("b", {}, "Missed: "), words)));
   section.classList.add("violations");
   return section;
