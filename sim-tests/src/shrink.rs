@@ -3,7 +3,7 @@
 //! A failure that a sweep finds has ten faults, twenty nodes and half a minute, of which most have
 //! nothing to do with it. The shrinker tries smaller worlds, each in a process of its own, and keeps
 //! one whenever *the same oracle* still fails in it. First it removes faults by delta debugging,
-//! then it weakens what is left ([`weaken`] lists how), and begins again until nothing helps.
+//! then it weakens what is left (`weaken` lists how), and begins again until nothing helps.
 //!
 //! Randomness with names makes this work: a world without one fault draws everything else as
 //! before. Where the cluster itself becomes smaller nothing stays as it was, so a few other seeds

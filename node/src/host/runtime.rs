@@ -1,9 +1,9 @@
 //! The seam: the only module that names tokio. Sockets, threads and clocks of production.
 //!
 //! The driver wants a world as a value; this is the real one. Messages come from a UDP socket
-//! ([`socket`]) through a bounded queue per peer: what a peer says faster than the node listens is
+//! (`socket`) through a bounded queue per peer: what a peer says faster than the node listens is
 //! dropped. The database has a thread of its own, because a commit blocks on the disk; signature
-//! checks have several ([`workers`]). Their answers come first and are never dropped; they wait for
+//! checks have several (`workers`). Their answers come first and are never dropped; they wait for
 //! room. Clients' transactions have a queue of their own.
 //!
 //! [`program`] adds what a whole process needs: a runtime to block on, signals, pauses.

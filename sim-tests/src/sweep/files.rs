@@ -36,7 +36,7 @@ const COSTS: [&str; 3] = ["cpu_ms", "wall_ms", "peak_rss_mb"];
 /// What was asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
-    /// [`FORMAT`].
+    /// `FORMAT`.
     pub format: u32,
     /// The commit of the program.
     pub commit: String,

@@ -7,11 +7,11 @@
 use super::{FORMAT, Identity};
 use std::io;
 
-/// Why the store cannot do what it was asked. After any error of [`Store::commit`] or
-/// [`Store::next_boot`], only opening it again helps.
+/// Why the store cannot do what it was asked. After any error of `Store::commit` or
+/// `Store::next_boot`, only opening it again helps.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// [`Store::create`] found something.
+    /// `Store::create` found something.
     #[error(
         "there is a store here already. A store is created once, together with the keys; for a \
          new identity choose an empty place"
