@@ -273,9 +273,9 @@ impl<P: Payload> World<P> {
         self.0.with_disk(node, |disk| disk.install(bytes));
     }
 
-    /// Changes the outgoing bandwidth of a node for what it sends from now on.
+    /// Changes the outgoing bandwidth of a node, also for what waits in its uplink.
     pub fn set_uplink(&self, node: usize, uplink: Option<Uplink>) {
-        lock(&self.0.state).wires.set_uplink(node, uplink);
+        lock(&self.0.state).set_uplink(node, uplink);
     }
 
     /// Draws everything anew from now on: what happens later is one of the futures that this moment

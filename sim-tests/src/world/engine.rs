@@ -15,7 +15,7 @@
 
 use super::clock::Clock;
 use super::disk::Disk;
-use super::network::{Arriving, Flight, Wires};
+use super::network::{Arriving, Flight, Uplink, Wires};
 use super::node::{Event, Node, Note};
 use super::observe::{Cause, NodeEvent, Stats, lock};
 use super::port::Arrival;
@@ -325,7 +325,8 @@ impl<P: Payload> State<P> {
         assert!(to < self.nodes.len(), "node {from} sends to {to}, which is not there");
         self.stats.sent += 1;
         let (from, to) = (from as u16, to as u16);
-        let flight = Flight { from, to, use_number: 0, label, luck: 0, copy: false, payload };
+        let (use_number, luck, copy, leaves_ns) = (0, 0, false, 0);
+        let flight = Flight { from, to, use_number, label, luck, copy, leaves_ns, payload };
         let (queue, stats) = (&mut self.queue, &mut self.stats);
         let sent = self.wires.send(self.now_ns, flight, |arrival, flight| {
             stats.duplicated += u64::from(flight.copy);
@@ -390,6 +391,19 @@ impl<P: Payload> State<P> {
     pub(super) fn unjam(&mut self, from: usize, to: usize) {
         for (arrival, flight) in self.wires.unjam(self.now_ns, from, to) {
             self.queue.push(arrival.at_ns, arrival.tie, Event::Packet(flight));
+        }
+    }
+
+    /// Changes the outgoing bandwidth of a node, also for what waits in its uplink.
+    pub(super) fn set_uplink(&mut self, node: usize, uplink: Option<Uplink>) {
+        if let Some(hurry) = self.wires.set_uplink(self.now_ns, node, uplink) {
+            let wires = &mut self.wires;
+            self.queue.retime(|event| match event {
+                Event::Packet(flight) => {
+                    wires.hurried(hurry, flight).map(|arrival| (arrival.at_ns, arrival.tie))
+                }
+                _ => None,
+            });
         }
     }
 

@@ -80,6 +80,18 @@ impl<E> Queue<E> {
         Some((key.at_ns, self.bodies[key.body as usize].as_ref()?))
     }
 
+    /// Gives events another time and tie-break, where `when` says so. Looks at every event.
+    pub(super) fn retime(&mut self, mut when: impl FnMut(&mut E) -> Option<(u64, u64)>) {
+        let mut keys = std::mem::take(&mut self.heap).into_vec();
+        for key in &mut keys {
+            let event = self.bodies[key.body as usize].as_mut();
+            if let Some((at_ns, tie)) = event.and_then(&mut when) {
+                (key.at_ns, key.tie) = (at_ns, tie);
+            }
+        }
+        self.heap = BinaryHeap::from(keys);
+    }
+
     /// Takes the next event.
     #[inline]
     pub(super) fn pop(&mut self) -> Option<(u64, E)> {
@@ -110,6 +122,15 @@ mod tests {
             }
             prop_assert!(queue.pop().is_none());
         }
+    }
+
+    #[test]
+    fn what_is_moved_comes_at_its_new_time() {
+        let mut queue = Queue::new();
+        (0..6).for_each(|i| queue.push(i, 0, i));
+        queue.retime(|event| (*event % 2 == 0).then_some((10 - *event, 0)));
+        let order: Vec<_> = std::iter::from_fn(|| queue.pop()).collect();
+        assert_eq!(order, [(1, 1), (3, 3), (5, 5), (6, 4), (8, 2), (10, 0)]);
     }
 
     #[test]

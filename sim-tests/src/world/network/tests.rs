@@ -32,7 +32,7 @@ fn wires(network: Network) -> Wires<Bytes> {
 
 fn flight(from: u16, to: u16, label: u64, bytes: usize) -> Flight<Bytes> {
     let payload = Bytes(vec![0; bytes]);
-    Flight { from, to, use_number: 0, label, luck: 0, copy: false, payload }
+    Flight { from, to, use_number: 0, label, luck: 0, copy: false, leaves_ns: 0, payload }
 }
 
 type Sent = Vec<(Arrival, Flight<Bytes>)>;
@@ -186,6 +186,31 @@ fn the_uplink_is_a_queue_with_an_end() {
     assert_eq!(at(0, 1, 0), Ok(1_000_000), "others have no limit");
     assert_eq!(at(0, 0, 0), Ok(1_000_000), "a node talks to itself without its uplink");
     assert_eq!(at(10 * MS, 0, 1), Ok(11_100_000), "the queue has emptied");
+}
+
+/// What waits is a number of bytes: at another rate it leaves at another time.
+#[test]
+fn a_queue_empties_at_the_rate_of_now() {
+    let slow = |bytes_per_second| Some(Uplink { bytes_per_second, queue_bytes: 1_000 });
+    let arrivals_after = |change: Option<Uplink>| {
+        let mut network = Network::uniform(2, Latency::with_jitter(MS, 0));
+        network.uplinks[0] = slow(1_000);
+        let mut wires = wires(network);
+        let sent = [0, 1, 2].map(|label| send(&mut wires, 0, flight(0, 1, label, 100)).unwrap());
+        // Half of the second packet has left.
+        let hurry = wires.set_uplink(150 * MS, 0, change);
+        let mut at = |(arrival, mut flight): (Arrival, Flight<Bytes>)| {
+            let moved = hurry.and_then(|hurry| wires.hurried(hurry, &mut flight));
+            moved.unwrap_or(arrival).at_ns / MS
+        };
+        let times: Vec<u64> = sent.into_iter().flatten().map(&mut at).collect();
+        let next = send(&mut wires, 151 * MS, flight(0, 1, 9, 100)).unwrap();
+        (times, next[0].0.at_ns / MS)
+    };
+    assert_eq!(arrivals_after(slow(1_000)), (vec![101, 201, 301], 401));
+    assert_eq!(arrivals_after(slow(10_000)), (vec![101, 156, 166], 176));
+    assert_eq!(arrivals_after(slow(500)), (vec![101, 251, 451], 651));
+    assert_eq!(arrivals_after(None), (vec![101, 151, 151], 152));
 }
 
 #[test]

@@ -43,6 +43,8 @@ pub(in crate::world) struct Flight<P> {
     pub luck: u64,
     /// The second copy of a duplicated packet.
     pub copy: bool,
+    /// When its last byte leaves the sender's uplink.
+    pub leaves_ns: u64,
     pub payload: P,
 }
 
@@ -51,6 +53,26 @@ pub(in crate::world) struct Flight<P> {
 pub(in crate::world) struct Arrival {
     pub at_ns: u64,
     pub tie: u64,
+}
+
+/// A change of the rate at which an uplink empties.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::world) struct Hurry {
+    node: usize,
+    now_ns: u64,
+    /// Bytes per second.
+    old_rate: u64,
+    /// None: no limit.
+    new_rate: Option<u64>,
+}
+
+impl Hurry {
+    /// When that leaves which would have left at `leaves_ns`: after the same number of bytes.
+    fn leaves(&self, leaves_ns: u64) -> u64 {
+        let waits = u128::from(leaves_ns - self.now_ns) * u128::from(self.old_rate);
+        let waits = self.new_rate.map_or(0, |rate| waits.div_ceil(u128::from(rate)));
+        self.now_ns.saturating_add(u64::try_from(waits).unwrap_or(u64::MAX))
+    }
 }
 
 /// What a flight meets at its end.
@@ -172,21 +194,52 @@ impl<P: Payload> Wires<P> {
         let Some(leaves_ns) = self.queue(now_ns, from, to, bytes) else {
             return Err((flight, Cause::Uplink));
         };
+        flight.leaves_ns = leaves_ns;
         let draw = self.draw(&flight);
         if draw.happens(DUPLICATE, duplicate_ppb) {
             let mut copy = Flight { copy: true, ..flight.clone() };
             let copy_draw = self.draw(&copy);
             copy.luck = copy_draw.word(LOSS);
-            arrives(self.way(leaves_ns, &copy, copy_draw), copy);
+            arrives(self.way(&copy, copy_draw), copy);
         }
         flight.luck = draw.word(LOSS);
-        arrives(self.way(leaves_ns, &flight, draw), flight);
+        arrives(self.way(&flight, draw), flight);
         Ok(())
     }
 
-    /// Changes the outgoing bandwidth of a node for what it sends from now on.
-    pub(in crate::world) fn set_uplink(&mut self, node: usize, uplink: Option<Uplink>) {
-        self.config.uplinks[node] = uplink;
+    /// Changes the outgoing bandwidth of a node. What waits in its uplink leaves at the new rate
+    /// too: a queue that filled at a trickle would otherwise block the node long after the trickle
+    /// has become a stream again. Returns how to move what is under way, or nothing if none waits.
+    pub(in crate::world) fn set_uplink(
+        &mut self,
+        now_ns: u64,
+        node: usize,
+        uplink: Option<Uplink>,
+    ) -> Option<Hurry> {
+        let old = std::mem::replace(&mut self.config.uplinks[node], uplink);
+        let old_rate = old?.bytes_per_second;
+        let new_rate = uplink.map(|uplink| uplink.bytes_per_second);
+        let hurry = Hurry { node, now_ns, old_rate, new_rate };
+        let free_ns = self.uplink_free_ns[node];
+        if free_ns <= now_ns || new_rate == Some(old_rate) {
+            return None;
+        }
+        self.uplink_free_ns[node] = hurry.leaves(free_ns);
+        Some(hurry)
+    }
+
+    /// When a packet that waits in an uplink arrives after all; nothing if it does not wait there.
+    pub(in crate::world) fn hurried(
+        &mut self,
+        hurry: Hurry,
+        flight: &mut Flight<P>,
+    ) -> Option<Arrival> {
+        if usize::from(flight.from) != hurry.node || flight.leaves_ns <= hurry.now_ns {
+            return None;
+        }
+        flight.leaves_ns = hurry.leaves(flight.leaves_ns);
+        let draw = self.draw(flight);
+        Some(self.way(flight, draw))
     }
 
     /// Waits in the uplink of the sender. Returns when the last byte has left, or nothing if the
@@ -206,10 +259,10 @@ impl<P: Payload> Wires<P> {
         Some(self.uplink_free_ns[from])
     }
 
-    /// Arrival time and tie-break of a packet that leaves at `leaves_ns`.
-    fn way(&mut self, leaves_ns: u64, flight: &Flight<P>, draw: Draw) -> Arrival {
+    /// Arrival time and tie-break of a packet.
+    fn way(&mut self, flight: &Flight<P>, draw: Draw) -> Arrival {
         let Link { latency, quality } = self.config.links[self.index(flight)];
-        let mut at_ns = leaves_ns + self.quantiles.delay(latency, draw.word(LATENCY));
+        let mut at_ns = flight.leaves_ns + self.quantiles.delay(latency, draw.word(LATENCY));
         if draw.happens(REORDER, quality.reorder_ppb) {
             at_ns += draw.below(HELD_BACK, quality.reorder_max_ns);
         }
