@@ -455,3 +455,48 @@ fn a_busy_processor_keeps_everything_waiting() {
         .unwrap();
     });
 }
+
+/// A program that works on one packet at a time sees its timers and answers between them.
+#[test]
+fn timers_do_not_wait_behind_packets() {
+    in_child("timers_do_not_wait_behind_packets", || {
+        run(1, || async {
+            let world = World::new(calm(2, 1));
+            let lines = Lines::default();
+            let for_nodes = Arc::clone(&lines);
+            world.set_program(move |mut port: Port<Datagram>| {
+                let lines = Arc::clone(&for_nodes);
+                async move {
+                    let (start, mut arrivals) = (port.now_ns(), Vec::new());
+                    let (mut timer, mut number) = (Some(start + 25 * MS), 0);
+                    loop {
+                        port.next_few(1, timer.filter(|_| port.node() == 1), &mut arrivals).await;
+                        for arrival in arrivals.drain(..) {
+                            let after = (port.now_ns() - start) / MS;
+                            match arrival {
+                                Arrival::Packet { .. } => {
+                                    number += 1;
+                                    note(&lines, format!("+{after} packet {number}"));
+                                    port.work(10 * MS);
+                                }
+                                Arrival::Wake => {
+                                    timer = None;
+                                    note(&lines, format!("+{after} timer"));
+                                }
+                                _ => (0..5).for_each(|i| port.send(1, Datagram("x".into()), i)),
+                            }
+                        }
+                    }
+                }
+            });
+            world.start(0);
+            world.start(1);
+            world.schedule_command(0, 0, 0);
+            world.pump(100 * MS).await;
+            let expected = "+10 packet 1; +20 packet 2; +30 timer; +30 packet 3; +40 packet 4; \
+                            +50 packet 5";
+            assert_eq!(joined(&lines), expected);
+        })
+        .unwrap();
+    });
+}

@@ -42,9 +42,18 @@ impl Turns {
         Turns { loads, draws: Draws::new(seed, "starvation"), batches: 0 }
     }
 
+    fn turn_ns<P: crate::world::Payload>(&self, port: &Port<P>) -> u64 {
+        self.loads[port.node()].turn_ns.load(Ordering::Relaxed)
+    }
+
+    /// True if the process has to wait for its turns.
+    pub fn are_rare<P: crate::world::Payload>(&self, port: &Port<P>) -> bool {
+        self.turn_ns(port) > 0
+    }
+
     /// The process has taken a batch: what comes next waits for its next turn.
     pub fn taken<P: crate::world::Payload>(&mut self, port: &Port<P>) {
-        let turn_ns = self.loads[port.node()].turn_ns.load(Ordering::Relaxed);
+        let turn_ns = self.turn_ns(port);
         if turn_ns > 0 {
             let name = (port.node() as u64) << 32 | u64::from(port.incarnation());
             port.work(self.draws.draw(name, self.batches).below(0, turn_ns));

@@ -136,7 +136,13 @@ impl RecoveryBound {
             }
             let lost = watch.recovery.messages_lost;
             let stall = Stall::new(&self.bounds, watch.before, watch.last_ns, heal_ns, lost);
-            let bound = self.bound(cx, heal_ns, lost, self.highest_ready, stall);
+            let disturbed = watch.recovery.undisturbed_until.map(|at| at.0);
+            let disturbed_now = disturbed.is_some_and(|at| at <= cx.at_ns);
+            // Once the next fault has begun, who is in scope says nothing about this heal any more.
+            let bound = match disturbed_now {
+                true => watch.bound_ns,
+                false => self.bound(cx, heal_ns, lost, self.highest_ready, stall),
+            };
             let known_from =
                 heal_ns + if lost { self.bounds.resend() } else { 0 } + self.bounds.delta;
             let watch = &mut self.watches[index];
@@ -145,9 +151,11 @@ impl RecoveryBound {
                 watch.bound_ns = bound;
                 out.bound(index, bound);
             }
-            let disturbed = watch.recovery.undisturbed_until.map(|at| at.0);
             let Some(bound) = watch.bound_ns else {
                 watch.over = true;
+                if disturbed_now {
+                    continue; // before anything could be said about it
+                }
                 let detail = format!(
                     "no good window within {MOST_WINDOWS} after {} although everything is healed",
                     watch.recovery.label
@@ -349,6 +357,22 @@ mod tests {
         let world = || World::owing("O47", &[1; 4], run).at(2_000).tick(0).at(2_100).tick(0);
         assert_eq!(world().finalized(0, block(4, A), Slow).found(), NOTHING);
         assert!(!world().at(60_000).tick(0).found().is_empty(), "the bound is there all the same");
+    }
+
+    /// A fault begins between a heal and the first look at it: who it takes out of scope is no
+    /// reason to say that no window could be good.
+    #[test]
+    fn the_next_fault_is_not_held_against_the_heal() {
+        let fault = |kind: &str, at: &str, time: &str| {
+            format!("[[fault]]\nkind = {kind:?}\nat = {at:?}\nfor = {time:?}\nnodes = \"all\"\n")
+        };
+        let loss = |at, time| fault("loss", at, time) + "share = \"50%\"\n";
+        let run = "[run]\nduration = \"90s\"\nheal_at = \"60s\"\n".to_owned();
+        let run = run + &loss("100ms", "900ms") + &loss("1200ms", "50s");
+        let world = || World::owing("O47", &[1; 4], &run).at(500).tick(0);
+        assert_eq!(world().at(1_300).tick(0).found(), NOTHING, "seen too late");
+        assert_eq!(world().at(1_100).tick(0).at(1_300).tick(0).found(), NOTHING, "seen in time");
+        assert!(!world().at(90_000).tick(0).found().is_empty(), "the last heal owes a recovery");
     }
 
     /// Indirect or repeated finalization of old blocks is no progress.

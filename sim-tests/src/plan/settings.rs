@@ -200,6 +200,13 @@ pub struct Cpu {
     pub decode: Nanos,
 }
 
+impl Cpu {
+    /// True if no work takes time.
+    pub fn is_free(&self) -> bool {
+        self.verify.0 == 0 && self.decode.0 == 0
+    }
+}
+
 /// What clients do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

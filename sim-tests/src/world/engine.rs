@@ -187,7 +187,7 @@ impl<P: Payload> State<P> {
             self.lend(index, me);
             return Some(index);
         }
-        if !node.inbox.is_empty() {
+        if node.has_mail() {
             self.lend(index, me);
         }
         None
@@ -241,7 +241,7 @@ impl<P: Payload> State<P> {
             Event::Free { node: index, incarnation } => {
                 let node = &self.nodes[index];
                 let due = node.incarnation == incarnation && node.runs(self.now_ns);
-                if !due || node.inbox.is_empty() {
+                if !due || !node.has_mail() {
                     return false;
                 }
                 self.note(index, NodeEvent::Freed);

@@ -1,10 +1,12 @@
 //! What the world keeps about a node, and what it queues and tells about nodes.
 
+use super::Payload;
 use super::clock::Clock;
 use super::disk::{Disk, Fault};
 use super::network::Flight;
 use super::observe::{Cause, NodeEvent};
 use super::port::Arrival;
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::task::Waker;
 
@@ -68,6 +70,10 @@ pub(super) struct Node<P> {
     pub clock: Clock,
     pub disk: Arc<Mutex<Disk>>,
     pub inbox: Vec<Arrival<P>>,
+    /// Packets that came before those of the inbox, and that a program which takes few at a time
+    /// has left.
+    backlog: VecDeque<Arrival<P>>,
+    backlog_bytes: usize,
     /// Unread packets and their bytes.
     pub unread: (usize, usize),
     pub waker: Option<Waker>,
@@ -77,7 +83,7 @@ pub(super) struct Node<P> {
     pub generation: u64,
 }
 
-impl<P> Node<P> {
+impl<P: Payload> Node<P> {
     /// A node that was never started.
     pub(super) fn new(clock: Clock, disk: Disk) -> Node<P> {
         Node {
@@ -89,6 +95,8 @@ impl<P> Node<P> {
             clock,
             disk: Arc::new(Mutex::new(disk)),
             inbox: Vec::new(),
+            backlog: VecDeque::new(),
+            backlog_bytes: 0,
             unread: (0, 0),
             waker: None,
             armed: None,
@@ -102,6 +110,8 @@ impl<P> Node<P> {
         self.paused = false;
         self.busy_until_ns = 0;
         self.inbox.clear();
+        self.backlog.clear();
+        self.backlog_bytes = 0;
         self.unread = (0, 0);
         self.waker = None;
         self.armed = None;
@@ -114,12 +124,42 @@ impl<P> Node<P> {
         !self.paused && self.busy_until_ns <= now_ns
     }
 
-    /// Gives all arrivals to the program. False if there are none.
+    /// True if something waits for the program.
     #[inline]
-    pub(super) fn drain(&mut self, out: &mut Vec<Arrival<P>>) -> bool {
-        let some = !self.inbox.is_empty();
-        self.unread = (0, 0);
-        out.append(&mut self.inbox);
+    pub(super) fn has_mail(&self) -> bool {
+        !self.inbox.is_empty() || !self.backlog.is_empty()
+    }
+
+    /// Gives arrivals to the program, with at most this many packets. False if there are none.
+    #[inline]
+    pub(super) fn drain(&mut self, most_packets: usize, out: &mut Vec<Arrival<P>>) -> bool {
+        let some = self.has_mail();
+        if most_packets == usize::MAX && self.backlog.is_empty() {
+            self.unread = (0, 0);
+            out.append(&mut self.inbox);
+        } else {
+            self.drain_some(most_packets, out);
+        }
         some
+    }
+
+    /// What is no packet comes first: a program that is behind with its packets still sees its
+    /// timers and the answers of its disk.
+    fn drain_some(&mut self, most_packets: usize, out: &mut Vec<Arrival<P>>) {
+        let bytes = |arrival: &Arrival<P>| match arrival {
+            Arrival::Packet { payload, .. } => payload.len(),
+            _ => 0,
+        };
+        let is_packet = |arrival: &mut Arrival<P>| matches!(arrival, Arrival::Packet { .. });
+        for packet in self.inbox.extract_if(.., is_packet) {
+            self.backlog_bytes += bytes(&packet);
+            self.backlog.push_back(packet);
+        }
+        out.append(&mut self.inbox);
+        for packet in self.backlog.drain(..most_packets.min(self.backlog.len())) {
+            self.backlog_bytes -= bytes(&packet);
+            out.push(packet);
+        }
+        self.unread = (self.backlog.len(), self.backlog_bytes);
     }
 }

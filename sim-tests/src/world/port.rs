@@ -111,12 +111,24 @@ impl<P: Payload> Port<P> {
     ///
     /// Dropping the future loses nothing: what has arrived stays for the next call.
     pub async fn next(&mut self, deadline: Option<u64>, out: &mut Vec<Arrival<P>>) {
-        poll_fn(|context| self.poll_next(context, deadline, out)).await;
+        self.next_few(usize::MAX, deadline, out).await;
+    }
+
+    /// The same with at most so many packets, for a program that works between them: the rest stays
+    /// unread, and what is no packet does not wait behind it.
+    pub async fn next_few(
+        &mut self,
+        most_packets: usize,
+        deadline: Option<u64>,
+        out: &mut Vec<Arrival<P>>,
+    ) {
+        poll_fn(|context| self.poll_next(context, most_packets, deadline, out)).await;
     }
 
     fn poll_next(
         &mut self,
         context: &mut Context<'_>,
+        most_packets: usize,
         deadline: Option<u64>,
         out: &mut Vec<Arrival<P>>,
     ) -> Poll<()> {
@@ -128,7 +140,7 @@ impl<P: Payload> Port<P> {
                 if node.incarnation != self.incarnation || !node.up || node.paused {
                     return Poll::Pending;
                 }
-                if node.runs(now_ns) && node.drain(out) {
+                if node.runs(now_ns) && node.drain(most_packets, out) {
                     return Poll::Ready(());
                 }
                 match &node.waker {
