@@ -21,7 +21,7 @@ mod flood;
 use alpenglow_node::host::net::counters::Counter;
 use alpenglow_node::protocol::params::Params;
 use alpenglow_node::protocol::types::{NodeId, Slot};
-use cluster::{Cluster, collecting, finalized, latencies, percentile};
+use cluster::{Cluster, collecting, finalized, percentile, slots};
 use flood::Flood;
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
@@ -54,12 +54,24 @@ async fn latency(time: Duration) -> ExitCode {
     let (together, alone) = (sum(Counter::CheckedTogether), sum(Counter::CheckedAlone));
     let (commits, nanos) = (sum(Counter::Commits), sum(Counter::CommitNanos));
     let logs = cluster.stop().await;
-    let all = latencies(&logs, from, to);
-    let slots = u32::try_from(all.len()).expect("few");
-    println!("{slots} slots final on all {NODES} nodes in {} s", time.as_secs());
-    println!("cpu        {} per slot, all nodes", ms(used / slots.max(1)));
+    let found = slots(&logs, from, to);
+    let at = |step: usize, node: usize| {
+        let mut times: Vec<_> = found.iter().map(|steps| steps[step][node]).collect();
+        times.sort();
+        times
+    };
+    let last = usize::from(NODES) - 1;
+    let all = at(3, last);
+    let count = u32::try_from(all.len()).expect("few");
+    println!("{count} slots final on all {NODES} nodes in {} s", time.as_secs());
+    println!("cpu        {} per slot, all nodes", ms(used / count.max(1)));
     let p = |percent| ms(percentile(&all, percent));
     println!("finality   p50 {}, p95 {}, p99 {} after the block's end", p(50), p(95), p(99));
+    for (step, name) in ["first shred", "block", "vote durable", "final"].iter().enumerate() {
+        let p50 = |node| ms(percentile(&at(step, node), 50));
+        let (first, fifth, last) = (p50(0), p50(last - 1), p50(last));
+        println!("           {name}: p50 at the first node {first}, fifth {fifth}, last {last}");
+    }
     println!("checks     {together} together, {alone} alone");
     println!("commits    {commits}, {} each", ms(Duration::from_nanos(nanos / commits.max(1))));
     ExitCode::SUCCESS
