@@ -3,6 +3,14 @@
 //! Standard output is what was asked for, standard error everything else. Exit codes: 0 done,
 //! 1 failed, 2 bad arguments.
 
+/// One line on standard output. Whoever reads may go away, as `head` does: that is an ending and
+/// not a failure.
+macro_rules! say {
+    ($($words:tt)*) => {
+        $crate::cli::print(format_args!($($words)*))
+    };
+}
+
 mod backup;
 mod check;
 mod client;
@@ -13,6 +21,7 @@ mod run;
 mod status;
 
 use clap::{Parser, Subcommand};
+use std::io::Write;
 use std::process::ExitCode;
 
 /// An Alpenglow consensus node.
@@ -61,9 +70,33 @@ pub fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("alpenglow: {error:#}");
+            eprintln!("alpenglow: {}", told(&error));
             ExitCode::FAILURE
         }
+    }
+}
+
+/// The error with its causes, each once: some of ours tell their cause themselves.
+fn told(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |told, cause| {
+        if told.is_empty() {
+            cause
+        } else if told.contains(&cause) {
+            told
+        } else {
+            format!("{told}: {cause}")
+        }
+    })
+}
+
+fn print(line: std::fmt::Arguments<'_>) {
+    let written = writeln!(std::io::stdout().lock(), "{line}");
+    if let Err(error) = written {
+        let gone = error.kind() == std::io::ErrorKind::BrokenPipe;
+        if !gone {
+            eprintln!("alpenglow: standard output: {error}");
+        }
+        std::process::exit(i32::from(!gone));
     }
 }
 

@@ -75,8 +75,13 @@ fn every_metric_that_is_spoken_of_is_exported() {
         let family = ["_bucket", "_sum", "_count"].iter().find_map(|s| word.strip_suffix(s));
         names.iter().any(|name| name == word || Some(name.as_str()) == family)
     };
-    let files = ["deploy/prometheus-alerts.yml", "deploy/grafana-dashboard.json"];
-    for path in files.into_iter().chain(["docs/operating.md"]) {
+    let files = [
+        "deploy/prometheus-alerts.yml",
+        "deploy/prometheus-alerts-test.yml",
+        "deploy/grafana-dashboard.json",
+        "docs/operating.md",
+    ];
+    for path in files {
         let file = read(path).replace("\\\"", "\"");
         // The name of the crate is not that of a metric.
         let unknown: Vec<_> =
@@ -112,8 +117,11 @@ fn every_alert_is_explained() {
     let alerts = read("deploy/prometheus-alerts.yml");
     let names: Vec<_> = alerts.lines().filter_map(|l| l.trim().strip_prefix("- alert: ")).collect();
     assert!(names.len() >= 10, "{names:?}");
+    let tests = read("deploy/prometheus-alerts-test.yml");
     for name in names {
         assert!(docs.contains(name), "{name} is not explained");
+        let fires = format!("{{alertname=\"{name}\"}}");
+        assert!(tests.contains(&fires), "nothing shows that {name} can fire");
     }
 }
 
@@ -161,7 +169,8 @@ fn the_unit_starts_what_the_program_has() {
     }
 }
 
-/// With promtool, from Debian's package `prometheus`, both files are checked by their consumer.
+/// With promtool, from Debian's package `prometheus`, rules and metrics are checked by their consumer,
+/// and each alert fires when it should and not when it should not.
 #[test]
 fn promtool_accepts_rules_and_metrics() {
     let promtool = |args: &[&str]| Command::new("promtool").args(args).output();
@@ -173,6 +182,10 @@ fn promtool_accepts_rules_and_metrics() {
     let rules = root().join("deploy/prometheus-alerts.yml");
     let checked = promtool(&["check", "rules", &rules.display().to_string()]).unwrap();
     assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+    let tests = root().join("deploy/prometheus-alerts-test.yml");
+    let tested = promtool(&["test", "rules", &tests.display().to_string()]).unwrap();
+    let said = String::from_utf8_lossy(&tested.stderr);
+    assert!(tested.status.success(), "{said}{}", String::from_utf8_lossy(&tested.stdout));
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("metrics");
     std::fs::write(&path, exported()).unwrap();

@@ -39,7 +39,7 @@ async fn floods_are_dropped_and_counted_and_finality_goes_on() {
     let noise = flood::malformed(&cluster.committee, cluster.peers[0], 20_000);
     tokio::time::sleep(Duration::from_secs(1)).await;
     progress(&cluster, begun, 3).await;
-    noise.stop();
+    let _ = noise.stop();
     let count = |node: usize, counter| cluster.counters[node].get(counter);
     let reasons = [
         Counter::RefusedSize,
@@ -57,10 +57,11 @@ async fn floods_are_dropped_and_counted_and_finality_goes_on() {
     let head = move || log.lock().unwrap().keys().max().copied().unwrap_or(Slot(1));
     let victims = (0..LIAR).map(|node| (NodeId(node), cluster.peers[usize::from(node)])).collect();
     let begun = Instant::now();
-    let lies = flood::forged(&cluster.committee, NodeId(LIAR), victims, 5_000, head);
+    let liar = (NodeId(LIAR), cluster.peers[usize::from(LIAR)]);
+    let lies = flood::forged(&cluster.committee, liar, victims, 5_000, head);
     tokio::time::sleep(Duration::from_secs(1)).await;
     progress(&cluster, begun, 3).await;
-    lies.stop();
+    let _ = lies.stop();
     let seconds = begun.elapsed().as_secs();
     for node in 0..usize::from(LIAR) {
         let wrong = count(node, Counter::CheckFailed);

@@ -1,9 +1,9 @@
 //! A cluster in one process on loopback, and a stopwatch on what its nodes observe.
 //!
 //! Each node has its own socket, database file and verification threads; only the tokio runtime is
-//! shared. The stopwatch hears every event on the node's own thread and notes four moments per
+//! shared. The stopwatch hears every event on the node's own thread and notes five moments per
 //! slot: the leader hands the last slice to the network, the first shred arrives, the block is
-//! complete, the block is final.
+//! complete, the own vote is durable, the block is final.
 
 use alpenglow_node::crypto::{Hash, Scheme};
 use alpenglow_node::host::keys::Keys;
@@ -15,6 +15,7 @@ use alpenglow_node::protocol::event::{Event, Origin};
 use alpenglow_node::protocol::params::Params;
 use alpenglow_node::protocol::pool::Mode;
 use alpenglow_node::protocol::types::{NodeId, Slot};
+use alpenglow_node::protocol::vote::{Vote, VoteKind};
 use redb::backends::FileBackend;
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, UdpSocket};
@@ -39,6 +40,8 @@ pub struct Moments {
     pub seen: Option<Instant>,
     /// The block is complete.
     pub stored: Option<Instant>,
+    /// The own notarization vote is durable and leaves.
+    pub voted: Option<Instant>,
     /// The block is final, directly.
     pub finalized: Option<Instant>,
 }
@@ -129,6 +132,7 @@ fn note(log: &Log, event: &Event) {
         Event::SliceSigned { slot, last: true, .. } => (*slot, |m| &mut m.sent),
         Event::SlotSeen(slot) => (*slot, |m| &mut m.seen),
         Event::BlockStored { block, origin: Origin::Rotor, .. } => (block.slot, |m| &mut m.stored),
+        Event::VoteCast(Vote { slot, kind: VoteKind::Notar(_) }) => (*slot, |m| &mut m.voted),
         Event::Finalized(block, Mode::Fast | Mode::Slow) => (block.slot, |m| &mut m.finalized),
         _ => return,
     };
@@ -137,20 +141,28 @@ fn note(log: &Log, event: &Event) {
     set(log.entry(slot).or_default()).get_or_insert(now);
 }
 
-/// Per slot that ended between two moments: from the leader's last slice to final at every node.
-/// Slots that are not final everywhere are left out. Ascending.
-pub fn latencies(logs: &[Log], from: Instant, to: Instant) -> Vec<Duration> {
+/// Per slot whose last slice left between two moments: when each node, in order of time, reached
+/// each of the steps shred, block, vote, final. Slots that are not final everywhere are left out.
+pub fn slots(logs: &[Log], from: Instant, to: Instant) -> Vec<[Vec<Duration>; 4]> {
     let logs: Vec<_> = logs.iter().map(|log| log.lock().expect("nobody panics").clone()).collect();
-    let mut took = Vec::new();
+    let mut found = Vec::new();
     for (slot, moments) in logs.iter().flatten() {
         let Some(sent) = moments.sent.filter(|at| *at >= from && *at < to) else { continue };
-        let all: Option<Vec<_>> = logs.iter().map(|log| log.get(slot)?.finalized).collect();
-        if let Some(last) = all.and_then(|all| all.into_iter().max()) {
-            took.push(last.saturating_duration_since(sent));
+        let step = |moment: fn(&Moments) -> Option<Instant>| {
+            let of = |log: &BTreeMap<Slot, Moments>| moment(log.get(slot)?);
+            let all = logs.iter().map(of).collect::<Option<Vec<_>>>()?;
+            let since = |at: Instant| at.saturating_duration_since(sent);
+            let mut took: Vec<_> = all.into_iter().map(since).collect();
+            took.sort();
+            Some(took)
+        };
+        let steps =
+            (step(|m| m.seen), step(|m| m.stored), step(|m| m.voted), step(|m| m.finalized));
+        if let (Some(seen), Some(stored), Some(voted), Some(finalized)) = steps {
+            found.push([seen, stored, voted, finalized]);
         }
     }
-    took.sort();
-    took
+    found
 }
 
 /// Slots that `node` finalized directly between two moments.

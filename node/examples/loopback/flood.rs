@@ -2,9 +2,9 @@
 //!
 //! - *Malformed*: noise, a foreign cluster, an unknown sender, a validator's name under a wrong tag,
 //!   and too long, in turn, at one node that is not number 1.
-//! - *Forged*: votes for slots that matter now, well-formed, under a validator's own datagram key,
-//!   signed by its own key but on other bytes, so that each costs a pairing to refuse. The
-//!   validator does nothing else; the run to compare with is one in which it is silent.
+//! - *Forged*: votes for slots that matter now, well-formed, from a validator's own address and under
+//!   its own datagram key, signed by its own key but on other bytes, so that each costs a pairing to
+//!   refuse. The validator does nothing else; the run to compare with is one in which it is silent.
 
 use super::cluster::keys;
 use alpenglow_node::crypto::mac::body_digest;
@@ -15,6 +15,8 @@ use alpenglow_node::protocol::params::MAX_DATAGRAM_BYTES;
 use alpenglow_node::protocol::types::{Hash, NodeId, Slot};
 use alpenglow_node::protocol::vote::{Vote, VoteKind};
 use alpenglow_node::protocol::wire::{Message, Signed, Unsigned};
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeValLike;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -25,7 +27,14 @@ use std::time::{Duration, Instant};
 pub struct Flood {
     stop: Arc<AtomicBool>,
     sent: Arc<AtomicU64>,
-    thread: JoinHandle<()>,
+    thread: JoinHandle<Duration>,
+}
+
+/// Processor time of the calling thread, or of the whole process.
+pub fn cpu(of: UsageWho) -> Duration {
+    let usage = getrusage(of).expect("the own usage");
+    let micros = usage.user_time().num_microseconds() + usage.system_time().num_microseconds();
+    Duration::from_micros(micros as u64)
 }
 
 impl Flood {
@@ -43,6 +52,7 @@ impl Flood {
                 counted.store(sent, Relaxed);
                 std::thread::sleep(Duration::from_millis(1));
             }
+            cpu(UsageWho::RUSAGE_THREAD)
         });
         Flood { stop, sent, thread }
     }
@@ -52,10 +62,10 @@ impl Flood {
         self.sent.load(Relaxed)
     }
 
-    /// Ends it.
-    pub fn stop(self) {
+    /// Ends it; the processor time that the flooding itself took.
+    pub fn stop(self) -> Duration {
         self.stop.store(true, Relaxed);
-        self.thread.join().expect("the flood does not panic");
+        self.thread.join().expect("the flood does not panic")
     }
 }
 
@@ -80,16 +90,16 @@ pub fn malformed(committee: &Committee, victim: SocketAddr, per_second: u64) -> 
     })
 }
 
-/// Forged votes of `liar` at each of `victims`, so many per second each. `head` says near which
-/// slot.
+/// Forged votes of `liar`, whose address is `from`, at each of `victims`, so many per second each.
+/// `head` says near which slot.
 pub fn forged(
     committee: &Arc<Committee>,
-    liar: NodeId,
+    (liar, from): (NodeId, SocketAddr),
     victims: Vec<(NodeId, SocketAddr)>,
     per_second: u64,
     mut head: impl FnMut() -> Slot + Send + 'static,
 ) -> Flood {
-    let socket = UdpSocket::bind("127.0.0.1:0").expect("a free port");
+    let socket = UdpSocket::bind(from).expect("the liar runs no node");
     let keys = keys(liar.0);
     let mut link = Link::new(committee, liar, keys.datagram(), 1).expect("keys of the genesis");
     let other = Vote::new(Slot(1), VoteKind::Skip);

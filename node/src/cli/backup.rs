@@ -52,17 +52,24 @@ pub fn backup(args: &BackupArgs) -> Result<()> {
         .open(&unfinished)
         .with_context(|| unfinished.display().to_string())?;
     let mut out = BufWriter::new(file);
-    if args.last {
-        write_final(&prepared, &mut out)?;
-    } else {
-        write_copy(&prepared, &args.access, &mut out)?;
+    let write = || {
+        if args.last {
+            write_final(&prepared, &mut out)?;
+        } else {
+            write_copy(&prepared, &args.access, &mut out)?;
+        }
+        let file = out.into_inner().context("the backup")?;
+        file.sync_all()?;
+        Ok(fs::rename(&unfinished, &args.out)?)
+    };
+    let written: Result<()> = write();
+    if written.is_err() {
+        let _ = fs::remove_file(&unfinished);
     }
-    let file = out.into_inner().context("the backup")?;
-    file.sync_all()?;
-    fs::rename(&unfinished, &args.out)?;
+    written?;
     let dir = args.out.parent().filter(|dir| !dir.as_os_str().is_empty());
     data::sync_dir(dir.unwrap_or(Path::new(".")))?;
-    println!("{}", args.out.display());
+    say!("{}", args.out.display());
     Ok(())
 }
 
@@ -134,6 +141,6 @@ pub fn restore(args: &RestoreArgs) -> Result<()> {
     }
     data::finish_restoration(dir)?;
     let then = if restored.whole { "votes at once" } else { "observes" };
-    println!("{} rows restored; the node {then}", restored.rows);
+    say!("{} rows restored; the node {then}", restored.rows);
     Ok(())
 }

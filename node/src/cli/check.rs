@@ -18,10 +18,10 @@ pub struct Args {
 
 pub fn run(args: &Args) -> Result<()> {
     let config = Config::load(&args.config)?;
-    println!("configuration  ok");
+    say!("configuration  ok");
     let prepared = Prepared::load(config)?;
     let committee = &prepared.committee;
-    println!(
+    say!(
         "genesis        ok: cluster {}, {} validators, start {}",
         committee.cluster(),
         committee.len(),
@@ -29,17 +29,17 @@ pub fn run(args: &Args) -> Result<()> {
     );
     let stake = committee.stakes().of(prepared.me);
     let total = committee.stakes().total();
-    println!("key            ok: validator {} with stake {stake} of {total}", prepared.me);
+    say!("key            ok: validator {} with stake {stake} of {total}", prepared.me);
     if let Some(tls) = &prepared.config.http.tls {
         program::block_on(http::load_tls(tls))??;
-        println!("tls            ok");
+        say!("tls            ok");
     }
     let running = check_store(&prepared)?;
     if running {
-        println!("addresses      in use, by the running node");
+        say!("addresses      in use, by the running node");
     } else {
         drop(prepared.bind()?);
-        println!("addresses      ok: free");
+        say!("addresses      ok: free");
     }
     Ok(())
 }
@@ -53,10 +53,10 @@ fn check_store(prepared: &Prepared) -> Result<bool> {
     let path = dir.join(data::STORE);
     if !path.exists() {
         match data::is_fresh(dir)? {
-            true => println!(
-                "data           ok: a key that never voted; the first start makes its store"
-            ),
-            false => println!(
+            true => {
+                say!("data           ok: a key that never voted; the first start makes its store")
+            }
+            false => say!(
                 "data           empty, but not that of a new key: the node would observe and not vote"
             ),
         }
@@ -66,7 +66,7 @@ fn check_store(prepared: &Prepared) -> Result<bool> {
     let (store, found) = match opened {
         Ok(found) => found,
         Err(StoreError::Busy) => {
-            println!("data           in use, by the running node");
+            say!("data           in use, by the running node");
             return Ok(true);
         }
         Err(error) => return Err(DataError::Store { path, error }.into()),
@@ -81,9 +81,9 @@ fn check_store(prepared: &Prepared) -> Result<bool> {
     }
     let height = found.restored.tip.map_or(0, |tip| tip.slot.0);
     match store.report().log {
-        None => println!("data           ok: height {height}, the node will vote"),
+        None => say!("data           ok: height {height}, the node will vote"),
         Some(fault) => {
-            println!("data           height {height}, the node will observe: its log is {fault:?}");
+            say!("data           height {height}, the node will observe: its log is {fault:?}");
         }
     }
     Ok(false)

@@ -1,6 +1,6 @@
 //! Asking a running node over HTTP.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use std::path::PathBuf;
 use std::time::Duration;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
@@ -16,6 +16,8 @@ pub struct Access {
 impl Access {
     /// Asks for `url`; the answer's body, whatever its length.
     pub fn get(&self, url: &str) -> Result<ureq::Body> {
+        let scheme = ["http://", "https://"].iter().any(|scheme| url.starts_with(scheme));
+        ensure!(scheme, "{url}: not a URL such as http://127.0.0.1:8899");
         let mut config = ureq::Agent::config_builder()
             .timeout_connect(Some(Duration::from_secs(5)))
             .timeout_recv_response(Some(Duration::from_secs(30)))

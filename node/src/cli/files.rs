@@ -10,7 +10,8 @@ use alpenglow_node::host::genesis::{Figures, GenesisFile, Member};
 use alpenglow_node::host::keys::{Keys, file as key_file};
 use alpenglow_node::host::runtime;
 use alpenglow_node::host::units::Span;
-use anyhow::{Context, Result, bail, ensure};
+use alpenglow_node::protocol::stake::Stakes;
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -97,7 +98,7 @@ pub fn keygen(args: &KeygenArgs) -> Result<()> {
     let member = Member::new(&keys.validator(0), args.address);
     let text = toml::to_string(&member).expect("plain data");
     write(&args.out.join(VALIDATOR), &text)?;
-    println!("{}", args.out.join(KEY).display());
+    say!("{}", args.out.join(KEY).display());
     eprintln!(
         "Give {} to whoever makes the genesis file, and put that file beside it as {GENESIS}. \
          Keep {KEY} secret and in one place.",
@@ -140,6 +141,9 @@ pub fn genesis(args: &GenesisArgs) -> Result<()> {
         all if all.len() == count => all.to_vec(),
         all => bail!("{} stakes for {count} validators", all.len()),
     };
+    // Before anything is made: whoever corrects a mistake wants to use the same directory.
+    figures.check()?;
+    Stakes::new(stakes.clone())?;
     let file = match args.nodes {
         Some(_) => {
             let port = |first: u16, node: usize| {
@@ -168,7 +172,7 @@ pub fn genesis(args: &GenesisArgs) -> Result<()> {
             file
         }
     };
-    println!("{}", args.out.join(GENESIS).display());
+    say!("{}", args.out.join(GENESIS).display());
     eprintln!(
         "{count} validators, cluster {}, start {}. Give every node the same file.",
         hex::encode(&file.cluster.0[..4]),
@@ -187,5 +191,6 @@ pub fn figures(changes: &[String]) -> Result<Figures> {
         let text = || change.split_once('=').map_or("", |(_, text)| text).to_owned();
         table.insert(name.to_owned(), value.unwrap_or_else(|| toml::Value::String(text())));
     }
-    table.try_into().context("--set")
+    let figures = table.try_into::<Figures>();
+    figures.map_err(|error| anyhow!("--set: {}", error.to_string().trim_end().replace('\n', " ")))
 }

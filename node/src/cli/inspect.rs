@@ -134,7 +134,7 @@ pub fn run(args: &Args) -> Result<()> {
     };
     let report = report(&store, &found).with_context(|| path.display().to_string())?;
     if args.json {
-        println!("{}", serde_json::to_string(&report)?);
+        say!("{}", serde_json::to_string(&report)?);
         return Ok(());
     }
     print(&report, args.all);
@@ -142,30 +142,33 @@ pub fn run(args: &Args) -> Result<()> {
 }
 
 fn print(report: &Report, all: bool) {
-    println!("node        {} of cluster {}", report.node, report.cluster);
+    say!("node        {} of cluster {}", report.node, report.cluster);
     let log = match (&report.log_fault, report.sealed) {
         (_, true) => "sealed by a final backup: never starts again".to_owned(),
         (Some(fault), _) => format!("not whole ({fault}): the node observes"),
         (None, _) => "whole: the node votes".to_owned(),
     };
-    println!("vote log    {log}");
-    println!("height      {}", report.height);
-    println!("produced    {}", report.produced.map_or("never".to_owned(), |slot| slot.to_string()));
-    println!("proofs      {}", report.proofs.len());
-    println!("votes above the height and in its slot: {}", report.votes.len());
+    say!("vote log    {log}");
+    say!("height      {}", report.height);
+    say!("produced    {}", report.produced.map_or("never".to_owned(), |slot| slot.to_string()));
+    say!("proofs      {}", report.proofs.len());
+    say!("votes above the height and in its slot: {}", report.votes.len());
     for vote in &report.votes {
         let hash = vote.hash.as_deref().map_or("", |hash| &hash[..8]);
-        println!("  slot {:<8} {:<14} {hash}", vote.slot, vote.kind);
+        say!("  slot {:<8} {:<14} {hash}", vote.slot, vote.kind);
     }
-    println!("candidates above the height: {}", report.candidates.len());
+    say!("candidates above the height: {}", report.candidates.len());
     for (slot, hash) in &report.candidates {
-        println!("  slot {slot:<8} {}", &hash[..8]);
+        say!("  slot {slot:<8} {}", &hash[..8]);
     }
-    println!("certificates above the height: {}", report.certificates.join(" "));
+    say!("certificates above the height: {}", report.certificates.len());
+    for certificate in &report.certificates {
+        say!("  {certificate}");
+    }
     let skip = if all { 0 } else { report.blocks.len().saturating_sub(SHOWN) };
-    println!("blocks      {}, of which {skip} are not shown", report.blocks.len());
+    say!("blocks      {}, of which {skip} are not shown", report.blocks.len());
     for block in &report.blocks[skip..] {
         let (hash, tx) = (&block.hash[..8], block.executed.len());
-        println!("  slot {:<8} {hash} on slot {:<8} {tx} tx", block.slot, block.parent_slot);
+        say!("  slot {:<8} {hash} on slot {:<8} {tx} tx", block.slot, block.parent_slot);
     }
 }

@@ -131,7 +131,7 @@ pub enum ConfigError {
         error: std::io::Error,
     },
     /// It is not a configuration.
-    #[error("{}: {error}", path.display())]
+    #[error("{}: {}", path.display(), error.to_string().trim_end())]
     Syntax {
         /// Which file.
         path: PathBuf,
@@ -240,7 +240,7 @@ mod tests {
     fn mistakes_are_named() {
         for (text, word) in [
             ("[http]\nport = 1", "port"),
-            ("[storage]\ncache = 64", "string"),
+            ("[storage]\ncache = 64", "unit"),
             ("[storage]\ncache = \"1MiB\"", "storage.cache"),
             ("[http]\ntransactions-per-second = 0", "at least 1"),
             ("[consensus]\nquorum = \"51%\"", "consensus"),

@@ -18,6 +18,7 @@ use crate::protocol::block::{Block, Transaction, TransactionId};
 use crate::protocol::committee::Committee;
 use crate::protocol::event::Event;
 use crate::protocol::types::{NodeId, Time, Token};
+use crate::protocol::vote::Vote;
 use crate::protocol::wire::{self, Answer, Message, Reject, Unverified, Verified};
 use crate::protocol::{Effect, Input, Protocol, Query, Recipients, Record, Stored, Timer};
 use bytes::Bytes;
@@ -109,6 +110,10 @@ pub trait Doorway {
     fn screen(&self, _from: NodeId, message: Message) -> Result<Unverified<Message>, Reject> {
         Ok(Unverified::new(message))
     }
+    /// See [`Protocol::decides`].
+    fn decides(&self, _vote: Vote, _voters: &mut dyn Iterator<Item = NodeId>) -> bool {
+        true
+    }
     /// See [`Protocol::step`].
     fn step(&mut self, now: Time, input: Input, out: &mut Vec<Effect>);
 }
@@ -124,6 +129,10 @@ impl Doorway for Protocol {
 
     fn screen(&self, from: NodeId, message: Message) -> Result<Unverified<Message>, Reject> {
         Protocol::screen(self, from, message)
+    }
+
+    fn decides(&self, vote: Vote, voters: &mut dyn Iterator<Item = NodeId>) -> bool {
+        Protocol::decides(self, vote, voters)
     }
 
     fn step(&mut self, now: Time, input: Input, out: &mut Vec<Effect>) {
@@ -142,6 +151,10 @@ impl<D: Doorway + ?Sized> Doorway for Box<D> {
 
     fn screen(&self, from: NodeId, message: Message) -> Result<Unverified<Message>, Reject> {
         (**self).screen(from, message)
+    }
+
+    fn decides(&self, vote: Vote, voters: &mut dyn Iterator<Item = NodeId>) -> bool {
+        (**self).decides(vote, voters)
     }
 
     fn step(&mut self, now: Time, input: Input, out: &mut Vec<Effect>) {
@@ -274,7 +287,8 @@ impl<E: Env, D: Doorway> Driver<E, D> {
         let timer = self.timers.keys().next().map(|(at, _)| *at);
         let late = self.late.as_ref().map(|(until, _)| *until);
         let early = buggify!(self.env, "driver.early_wake").then(|| self.soon());
-        [timer, late, self.commit_from, early].into_iter().flatten().min()
+        let gathered = self.checks.as_ref().and_then(Checks::deadline);
+        [timer, late, self.commit_from, early, gathered].into_iter().flatten().min()
     }
 
     fn soon(&self) -> Time {
@@ -330,7 +344,10 @@ impl<E: Env, D: Doorway> Driver<E, D> {
             Err(reason) => Err(reason),
             Ok(claim) => match &mut self.checks {
                 Some(checks) if verify::is_heavy(claim.claim()) => {
-                    match checks.push(now, from, claim) {
+                    let decides = |vote, voters: &mut dyn Iterator<Item = NodeId>| {
+                        self.node.decides(vote, voters)
+                    };
+                    match checks.push(now, from, claim, decides) {
                         Ok(()) => return None,
                         Err(reason) => Err(reason),
                     }

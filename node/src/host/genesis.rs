@@ -8,7 +8,7 @@
 use super::units::{Hex, Span};
 use crate::crypto::{Hash, Scheme, bls, ed25519, mac};
 use crate::protocol::committee::{Committee, Genesis, GenesisError, Validator};
-use crate::protocol::params::Params;
+use crate::protocol::params::{Params, ParamsError};
 use crate::protocol::types::Stake;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
@@ -94,7 +94,7 @@ pub enum GenesisFileError {
         error: std::io::Error,
     },
     /// It is not what the file should be.
-    #[error("{}: {error}", path.display())]
+    #[error("{}: {}", path.display(), error.to_string().trim_end())]
     Syntax {
         /// Which file.
         path: PathBuf,
@@ -104,6 +104,9 @@ pub enum GenesisFileError {
     /// The start time is not one.
     #[error("start `{0}` is no time such as \"2026-01-31T12:00:00Z\"")]
     Start(String),
+    /// A figure is out of range.
+    #[error("{0}")]
+    Figure(String),
     /// The id does not fit the content.
     #[error(
         "the cluster id is {stated}, but the content hashes to {actual}: the file was changed after \
@@ -144,7 +147,50 @@ impl From<&Params> for Figures {
     }
 }
 
+/// What is wrong with a figure, in the words of the file.
+fn told(error: &ParamsError) -> String {
+    let name = |field: &'static str| match field {
+        "delta_ns" => "delta",
+        "delta_block_ns" => "block-time",
+        "delta_timeout_ns" => "timeout",
+        "delta_first_ns" => "first-slice",
+        "standstill_ns" => "standstill",
+        "standstill_poll_ns" => "standstill-poll",
+        "timeout_growth_permille" => "timeout-growth-permille",
+        "timeout_cap_ns" => "timeout-cap",
+        "slice_interval_ns" => "slice-interval",
+        "max_slices" => "max-slices",
+        other => other,
+    };
+    let time = |nanos| humantime::format_duration(Duration::from_nanos(nanos));
+    match *error {
+        ParamsError::TimeoutTooShort { timeout_ns, delta_ns } => {
+            let least = delta_ns.saturating_mul(3);
+            let (timeout, least) = (time(timeout_ns), time(least));
+            format!("timeout is {timeout}, but must be above three times delta, {least}")
+        }
+        ParamsError::OutOfRange { name: field, value, min, max } if field.ends_with("_ns") => {
+            let (value, min, max) = (time(value), time(min), time(max));
+            format!("{} is {value}, but must be between {min} and {max}", name(field))
+        }
+        ParamsError::OutOfRange { name: field, value, min, max } => {
+            format!("{} is {value}, but must be between {min} and {max}", name(field))
+        }
+        ParamsError::Epoch(slots) => {
+            format!("epoch-slots is {slots}, but must be a positive multiple of 4")
+        }
+    }
+}
+
 impl Figures {
+    /// Whether a cluster can have these.
+    ///
+    /// # Errors
+    /// [`GenesisFileError::Figure`].
+    pub fn check(&self) -> Result<(), GenesisFileError> {
+        self.params().validate().map_err(|error| GenesisFileError::Figure(told(&error)))
+    }
+
     /// As the protocol wants them.
     pub fn params(&self) -> Params {
         Params {
@@ -197,6 +243,7 @@ impl GenesisFile {
         start: Duration,
         validators: Vec<Member>,
     ) -> Result<GenesisFile, GenesisFileError> {
+        figures.check()?;
         // Whole seconds, so that the text says exactly what is hashed.
         let start = humantime::format_rfc3339(UNIX_EPOCH + Duration::from_secs(start.as_secs()));
         let mut file = GenesisFile {
@@ -230,6 +277,7 @@ impl GenesisFile {
     /// # Errors
     /// [`GenesisFileError::Start`], [`GenesisFileError::Id`], [`GenesisFileError::Content`].
     pub fn committee(&self) -> Result<Committee, GenesisFileError> {
+        self.params.check()?;
         let genesis = self.genesis()?;
         let (stated, actual) = (genesis.cluster, genesis.digest());
         if stated != actual {
@@ -295,6 +343,38 @@ mod tests {
         let mut richer = file();
         richer.validators[0].stake += 1;
         assert!(matches!(richer.committee(), Err(GenesisFileError::Id { .. })));
+    }
+
+    #[test]
+    fn figures_out_of_range_are_told_in_the_words_of_the_file() {
+        let refused = |text: &str| {
+            let figures: Figures = toml::from_str(text).unwrap();
+            figures.check().unwrap_err().to_string()
+        };
+        let figures = [
+            "delta = \"1s\"",
+            "block-time = \"2h\"",
+            "timeout-growth-permille = 1001",
+            "epoch-slots = 3",
+        ];
+        let sentences: Vec<_> = figures.into_iter().map(refused).collect();
+        insta::assert_snapshot!(sentences.join("\n"), @r"
+        timeout is 800ms, but must be above three times delta, 3s
+        block-time is 2h, but must be between 1ms and 1h
+        timeout-growth-permille is 1001, but must be between 0 and 1000
+        epoch-slots is 3, but must be a positive multiple of 4
+        ");
+        // Every field has a name that the file knows.
+        let names = toml::to_string(&Figures::default()).unwrap();
+        let fields = "delta_ns delta_block_ns delta_timeout_ns delta_first_ns standstill_ns \
+                      standstill_poll_ns timeout_growth_permille timeout_cap_ns slice_interval_ns \
+                      max_slices";
+        for name in fields.split(' ') {
+            let error = ParamsError::OutOfRange { name, value: 0, min: 0, max: 0 };
+            let sentence = told(&error);
+            let word = sentence.split(' ').next().unwrap();
+            assert!(names.lines().any(|line| line.starts_with(&format!("{word} ="))), "{word}");
+        }
     }
 
     #[test]

@@ -116,7 +116,13 @@ pub fn router(rpc: Arc<Rpc>) -> Router {
         .route("/transactions", post(submit).layer(body))
         .route("/transactions/{id}", get(transaction))
         .route("/backup", get(backup))
+        .fallback(nothing)
         .with_state(rpc)
+}
+
+async fn nothing() -> Response {
+    let there = "/health, /status, /metrics, /blocks/{slot}, /transactions, /transactions/{id}";
+    error(StatusCode::NOT_FOUND, format_args!("there is nothing here; there are {there}"))
 }
 
 fn error(code: StatusCode, reason: impl ToString) -> Response {

@@ -3,8 +3,9 @@
 //! A bare number has no unit, and sooner or later somebody reads it in another one. So files hold
 //! strings with a unit, and a number is an error.
 
-use serde::de::Error as _;
+use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::fmt;
 use std::time::Duration;
 
 /// A duration: "400ms", "10s", "2h".
@@ -38,10 +39,29 @@ impl Serialize for Span {
 
 impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Span, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        text.parse().map_err(|error| {
-            D::Error::custom(format!("`{text}` is no duration such as \"250ms\": {error}"))
+        deserializer.deserialize_str(Quantity {
+            what: "a duration with its unit, such as \"250ms\"",
+            read: |text| text.parse().map_err(|error: humantime::DurationError| error.to_string()),
         })
+    }
+}
+
+/// Reads a quantity, or says what one looks like.
+struct Quantity<T> {
+    what: &'static str,
+    read: fn(&str) -> Result<T, String>,
+}
+
+impl<T> Visitor<'_> for Quantity<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.what)
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<T, E> {
+        (self.read)(text)
+            .map_err(|error| E::custom(format!("`{text}` is not {}: {error}", self.what)))
     }
 }
 
@@ -51,17 +71,22 @@ pub struct Size(pub usize);
 
 impl Serialize for Size {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&bytesize::ByteSize(self.0 as u64).display().iec())
+        let units = [("GiB", 30), ("MiB", 20), ("KiB", 10), ("B", 0)];
+        let whole = |(_, bits): &&(&str, u32)| self.0.is_multiple_of(1 << bits);
+        let (unit, bits) = units.iter().find(whole).expect("bytes are whole");
+        serializer.collect_str(&format_args!("{}{unit}", self.0 >> bits))
     }
 }
 
 impl<'de> Deserialize<'de> for Size {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Size, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let size = text.parse::<bytesize::ByteSize>().map_err(|error| {
-            D::Error::custom(format!("`{text}` is no size such as \"64MiB\": {error}"))
-        })?;
-        usize::try_from(size.0).map(Size).map_err(D::Error::custom)
+        deserializer.deserialize_str(Quantity {
+            what: "a size with its unit, such as \"64MiB\"",
+            read: |text| {
+                let size = text.parse::<bytesize::ByteSize>()?;
+                usize::try_from(size.0).map(Size).map_err(|error| error.to_string())
+            },
+        })
     }
 }
 
@@ -104,6 +129,7 @@ mod tests {
             hex: Hex([0xab, 1]),
         };
         let text = toml::to_string(&all).unwrap();
+        assert!(text.contains("\"64MiB\""), "{text}");
         assert_eq!(toml::from_str::<All>(&text).unwrap(), all, "{text}");
     }
 
@@ -111,7 +137,8 @@ mod tests {
     fn what_has_no_unit_is_refused() {
         for bad in ["span = 250", "span = \"fast\""] {
             let text = format!("{bad}\nsize = \"1MiB\"\nhex = \"ab01\"");
-            assert!(toml::from_str::<All>(&text).is_err(), "{bad}");
+            let error = toml::from_str::<All>(&text).unwrap_err().to_string();
+            assert!(error.contains("a duration with its unit, such as \"250ms\""), "{error}");
         }
         let short = "span = \"1s\"\nsize = \"1MiB\"\nhex = \"ab\"";
         assert!(toml::from_str::<All>(short).unwrap_err().to_string().contains("2 bytes"));

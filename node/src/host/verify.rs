@@ -1,12 +1,17 @@
 //! Signature checks beside the node: what waits, what goes together, and who is charged.
 //!
 //! A pairing takes 0.7 ms, so a thousand wrong votes a second would fill a processor, and a check
-//! on the node's own thread would stop everything else. Three rules keep that off:
+//! on the node's own thread would stop everything else. Four rules keep that off:
 //!
 //! - *In turn.* Messages wait in a bounded queue per peer, and peers are served in turn.
-//! - *Together.* All votes on one message that wait are checked as one aggregate. They gather
-//!   while the workers are busy, so the busier the node, the larger the aggregates. If an aggregate
-//!   is wrong, each of its votes is checked alone and only the wrong ones are blamed.
+//! - *Together.* All votes on one message that wait are checked as one aggregate, for the price of
+//!   one. If an aggregate is wrong, each of its votes is checked alone and only the wrong ones are
+//!   blamed.
+//! - *When it decides.* A vote that concludes nothing, not even together with all others that
+//!   wait, gathers company until the protocol says that it does, or for [`GATHER`]. The votes that
+//!   make a quorum then cost one check, and those that come after it none: their slot is decided.
+//!   Checking each vote as it comes costs as many pairings as there are votes, on the processor
+//!   that the deciding ones need.
 //! - *On trust.* A message that fails its check takes a token from its sender; without tokens
 //!   nothing of that sender is checked. A peer that failed lately is also checked alone, so that
 //!   it does not spoil the aggregates of others. The sender is what the datagram's tag proves, and
@@ -30,6 +35,9 @@ use std::time::Duration;
 pub const MAX_WAITING: usize = 256;
 /// Votes in one aggregate at most: it bounds the time that one job takes.
 pub const MAX_TOGETHER: usize = 128;
+/// A vote that decides nothing yet waits for others on the same message for so long. Little beside
+/// any delay on a network, and long beside the time in which a quorum's votes arrive.
+pub const GATHER: Duration = Duration::from_millis(10);
 /// Wrong signatures a peer may send: 16 at once, one per second in the long run.
 const TRUST: Rate = Rate { per_second: 1, burst: 16 };
 /// After a wrong signature a peer's votes are checked alone for so long.
@@ -46,6 +54,7 @@ pub struct Job(Vec<Claim>);
 #[derive(Debug)]
 pub struct Done {
     certificate: Option<CertificateId>,
+    vote: Option<Vote>,
     /// Each message, or why it is refused.
     pub results: Vec<(NodeId, Result<Verified<Message>, Reject>)>,
 }
@@ -74,7 +83,12 @@ impl Job {
 
     /// Checks everything. Pure and slow; for a worker.
     pub fn run(self, committee: &Committee) -> Done {
-        let certificate = self.0.first().and_then(|(_, claim)| certificate_of(claim.claim()));
+        let first = self.0.first().map(|(_, claim)| claim.claim());
+        let certificate = first.and_then(certificate_of);
+        let vote = first.and_then(|message| match message {
+            Message::Vote(vote) => Some(vote.vote),
+            _ => None,
+        });
         let vote_of = |(from, claim): &Claim| match claim.claim() {
             Message::Vote(vote) => Some((*from, vote.clone())),
             _ => None,
@@ -89,7 +103,7 @@ impl Job {
                 self.0.into_iter().map(check).collect()
             }
         };
-        Done { certificate, results }
+        Done { certificate, vote, results }
     }
 }
 
@@ -112,8 +126,18 @@ enum Item {
 #[derive(Debug)]
 struct Peer {
     queue: VecDeque<Item>,
+    /// Votes of it in groups that gather; they are not in the queue yet.
+    gathering: usize,
     trust: Bucket,
     suspect_until: Time,
+}
+
+/// Votes on one message.
+#[derive(Debug, Default)]
+struct Group {
+    claims: BTreeMap<NodeId, Unverified<Message>>,
+    /// Until then they gather, unless they decide something before. `None`: they are queued.
+    until: Option<Time>,
 }
 
 /// Everything that waits for a check.
@@ -123,7 +147,9 @@ pub struct Checks {
     /// Peers with something in their queue, each once.
     ready: VecDeque<NodeId>,
     /// The votes that wait, by what they say.
-    votes: BTreeMap<Vote, BTreeMap<NodeId, Unverified<Message>>>,
+    votes: BTreeMap<Vote, Group>,
+    /// The groups that gather, and until when.
+    gathering: BTreeSet<(Time, Vote)>,
     /// Certificates that are being checked. The same one of another peer waits for the answer.
     checking: BTreeSet<CertificateId>,
     threads: usize,
@@ -134,11 +160,17 @@ pub struct Checks {
 impl Checks {
     /// For a committee of `n` and so many workers.
     pub fn new(n: usize, threads: usize) -> Checks {
-        let peer = || Peer { queue: VecDeque::new(), trust: Bucket::FULL, suspect_until: Time(0) };
+        let peer = || Peer {
+            queue: VecDeque::new(),
+            gathering: 0,
+            trust: Bucket::FULL,
+            suspect_until: Time(0),
+        };
         Checks {
             peers: std::iter::repeat_with(peer).take(n).collect(),
             ready: VecDeque::new(),
             votes: BTreeMap::new(),
+            gathering: BTreeSet::new(),
             checking: BTreeSet::new(),
             threads,
             busy: 0,
@@ -151,7 +183,13 @@ impl Checks {
         self.waiting
     }
 
-    /// Adds a message of `from`, a member.
+    /// When the votes that gather longest are to be checked at last.
+    pub fn deadline(&self) -> Option<Time> {
+        self.gathering.first().map(|(until, _)| *until)
+    }
+
+    /// Adds a message of `from`, a member. `decides` says whether a vote concludes something if it
+    /// is right, together with those of the other validators given.
     ///
     /// # Errors
     /// [`Reject::RateLimit`] if the peer sent too many wrong signatures, [`Reject::Full`] if too
@@ -161,32 +199,61 @@ impl Checks {
         now: Time,
         from: NodeId,
         claim: Unverified<Message>,
+        decides: impl FnOnce(Vote, &mut dyn Iterator<Item = NodeId>) -> bool,
     ) -> Result<(), Reject> {
         let peer = &mut self.peers[from.index()];
         if !peer.trust.has(now, TRUST) {
             return Err(Reject::RateLimit);
         }
-        if peer.queue.len() >= MAX_WAITING {
+        if peer.queue.len() + peer.gathering >= MAX_WAITING {
             return Err(Reject::Full);
         }
-        let item = match claim.claim() {
+        match claim.claim() {
             Message::Vote(vote) if now >= peer.suspect_until => {
                 let vote = vote.vote;
-                let group = self.votes.entry(vote).or_default();
-                if group.contains_key(&from) {
+                let group = self.votes.entry(vote).or_insert_with(|| {
+                    self.gathering.insert((now + GATHER, vote));
+                    Group { claims: BTreeMap::new(), until: Some(now + GATHER) }
+                });
+                if group.claims.contains_key(&from) {
                     return Err(Reject::Duplicate);
                 }
-                group.insert(from, claim);
-                Item::Vote(vote)
+                group.claims.insert(from, claim);
+                if group.until.is_none() {
+                    self.enqueue(from, Item::Vote(vote));
+                } else {
+                    peer.gathering += 1;
+                    if group.claims.len() >= MAX_TOGETHER
+                        || decides(vote, &mut group.claims.keys().copied())
+                    {
+                        self.ripen(vote);
+                    }
+                }
             }
-            _ => Item::Alone(claim),
-        };
-        if peer.queue.is_empty() {
-            self.ready.push_back(from);
+            _ => self.enqueue(from, Item::Alone(claim)),
         }
-        peer.queue.push_back(item);
         self.waiting += 1;
         Ok(())
+    }
+
+    fn enqueue(&mut self, from: NodeId, item: Item) {
+        let queue = &mut self.peers[from.index()].queue;
+        if queue.is_empty() {
+            self.ready.push_back(from);
+        }
+        queue.push_back(item);
+    }
+
+    /// The votes of a group have gathered long enough.
+    fn ripen(&mut self, vote: Vote) {
+        let Some(group) = self.votes.get_mut(&vote) else { return };
+        let Some(until) = group.until.take() else { return };
+        self.gathering.remove(&(until, vote));
+        let voters: Vec<NodeId> = group.claims.keys().copied().collect();
+        for voter in voters {
+            self.peers[voter.index()].gathering -= 1;
+            self.enqueue(voter, Item::Vote(vote));
+        }
     }
 
     /// The next job, if a worker is free. What `look_again` refuses, or whose sender has lost its
@@ -197,6 +264,11 @@ impl Checks {
         mut look_again: impl FnMut(Claim) -> Result<Claim, Reject>,
         dropped: &mut Vec<(NodeId, Reject)>,
     ) -> Option<Job> {
+        while let Some(&(until, vote)) = self.gathering.first()
+            && until <= now
+        {
+            self.ripen(vote);
+        }
         // Peers whose next certificate is being checked: each is passed over once.
         let mut blocked = 0;
         while self.busy < self.threads && blocked < self.ready.len() {
@@ -244,10 +316,10 @@ impl Checks {
     /// The votes on `vote` that wait, that of `first` among them. They leave their queues.
     fn take_group(&mut self, first: NodeId, vote: Vote) -> Vec<Claim> {
         let mut group = self.votes.remove(&vote).expect("the queues and the groups agree");
-        let own = group.remove(&first).expect("the queues and the groups agree");
+        let own = group.claims.remove(&first).expect("the queues and the groups agree");
         let mut claims = vec![(first, own)];
         while claims.len() < MAX_TOGETHER
-            && let Some((from, claim)) = group.pop_first()
+            && let Some((from, claim)) = group.claims.pop_first()
         {
             let queue = &mut self.peers[from.index()].queue;
             let place = queue.iter().position(|item| matches!(item, Item::Vote(v) if *v == vote));
@@ -256,7 +328,7 @@ impl Checks {
         }
         let peers = &self.peers;
         self.ready.retain(|peer| !peers[peer.index()].queue.is_empty());
-        if !group.is_empty() {
+        if !group.claims.is_empty() {
             self.votes.insert(vote, group);
         }
         claims
@@ -267,6 +339,10 @@ impl Checks {
         self.busy -= 1;
         if let Some(id) = done.certificate {
             self.checking.remove(&id);
+        }
+        // What came meanwhile may decide together with what was checked.
+        if let Some(vote) = done.vote {
+            self.ripen(vote);
         }
         for (from, result) in &done.results {
             if let Err(reason) = result {

@@ -17,6 +17,7 @@ use super::consensus::{Consensus, Fact};
 use super::event::{Event, Origin, Standing};
 use super::ledger::{Ledger, Status};
 use super::params::{MAX_HELD_SLOTS, TRANSACTION_LIFETIME_SLOTS};
+use super::pool::Context;
 use super::pool::tally::Admission;
 use super::producer::Producer;
 use super::repair::{Repair, server::Server};
@@ -245,6 +246,14 @@ impl Protocol {
             }
         }
         Ok(Unverified::new(message))
+    }
+
+    /// True if `vote` by all of these validators would let this node conclude something that it
+    /// has not concluded yet, as far as that can be told before the votes are checked. A host may
+    /// let other votes wait for a moment.
+    pub fn decides(&self, vote: Vote, voters: &mut dyn Iterator<Item = NodeId>) -> bool {
+        let cx = Context { stakes: self.committee.stakes(), me: self.me };
+        self.consensus.pool().decides(cx, vote, voters)
     }
 
     fn epoch(&self, slot: Slot) -> Result<(), Reject> {

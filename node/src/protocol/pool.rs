@@ -200,6 +200,44 @@ impl Pool {
         admission
     }
 
+    /// True if `vote` by these validators as well could complete a certificate, or count for one
+    /// of the fallback events. The own vote is taken for granted while it may still come. Nothing
+    /// depends on the answer but when signatures are checked.
+    pub fn decides(
+        &self,
+        cx: Context<'_>,
+        vote: Vote,
+        voters: &mut dyn Iterator<Item = NodeId>,
+    ) -> bool {
+        let slot = self.slots.get(&vote.slot);
+        let tally = slot.map(|slot| &slot.tally);
+        let own = tally.map(|tally| tally.admission(cx.me, vote.kind));
+        let own = if own == Some(Admission::Duplicate) { 0 } else { cx.stakes.of(cx.me) };
+        let mut sum = |stored: Option<Stake>| {
+            let more = voters.map(|node| cx.stakes.of(node)).sum::<Stake>();
+            stored.unwrap_or(0).saturating_add(more).saturating_add(own)
+        };
+        let completes = |sum: Stake, fraction, kind| {
+            cx.stakes.reaches(sum, fraction) && slot.is_none_or(|slot| !slot.holds(kind))
+        };
+        match vote.kind {
+            VoteKind::Notar(hash) => {
+                if tally.is_some_and(|tally| tally.is_contested(hash)) {
+                    return true;
+                }
+                let sum = sum(tally.map(|tally| tally.notar(hash)));
+                completes(sum, Fraction::ThreeFifths, CertificateKind::Notar(hash))
+                    || completes(sum, Fraction::FourFifths, CertificateKind::FastFinal(hash))
+            }
+            VoteKind::Final => {
+                let sum = sum(tally.map(Tally::finals));
+                completes(sum, Fraction::ThreeFifths, CertificateKind::Final)
+            }
+            // These are said when something went wrong, and then every one of them is news.
+            VoteKind::Skip | VoteKind::NotarFallback(_) | VoteKind::SkipFallback => true,
+        }
+    }
+
     /// Takes a verified certificate of a peer. False if it adds nothing.
     pub fn add_certificate(
         &mut self,

@@ -1,6 +1,7 @@
 //! Backups of running and of stopped nodes, and who may vote after them.
 
 use super::cluster::{Cluster, alpenglow, done, fails};
+use super::votes::VoteMemory;
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
@@ -60,6 +61,65 @@ fn a_copy_of_a_running_node_observes() {
     });
     cluster.stop_all();
     assert_eq!(cluster.inspect(3)["votes"].as_array().unwrap().len(), 0, "it cast nothing");
+}
+
+/// Over the end of an epoch: what was restored from the copy of a running node observes until a slot
+/// that its key cannot have signed, whatever restarts come before, and votes after that.
+#[test]
+#[ignore = "takes a minute or two"]
+fn a_restored_node_votes_again_in_a_later_epoch() {
+    const EPOCH: u64 = 64;
+    let figures = ["block-time=20ms", "first-slice=2ms", &format!("epoch-slots={EPOCH}")];
+    let mut cluster = Cluster::new(4, &figures);
+    cluster.start_all();
+    let reaches = |cluster: &Cluster, least: u64| {
+        let what = format!("node 3 is at slot {least}");
+        cluster.wait_until(Duration::from_secs(600), &what, |cluster| {
+            cluster.status(3).is_some_and(|status| status.height >= least)
+        });
+    };
+    reaches(&cluster, 8);
+    let file = cluster.root().join("copy");
+    done(&mut backup(&cluster, 3, &file, false));
+    cluster.kill(3);
+    fs::remove_file(cluster.store(3)).unwrap();
+    done(&mut restore(&cluster, 3, &file));
+    cluster.start(3);
+    let mut said = None;
+    cluster.wait_until(Duration::from_secs(60), "it is known when it votes", |cluster| {
+        said = cluster.status(3).and_then(|status| status.votes_again_at);
+        said.is_some()
+    });
+    let from = said.unwrap();
+    assert!(from.is_multiple_of(EPOCH) && from > EPOCH, "{from} begins a later epoch");
+    // An early restart changes neither the slot nor the silence.
+    cluster.stop(3);
+    let inspected = cluster.inspect(3);
+    assert_eq!(
+        (&inspected["intact"], inspected["votes"].as_array().unwrap().len()),
+        (&false.into(), 0)
+    );
+    assert!(inspected["height"].as_u64().unwrap() < from, "early");
+    cluster.start(3);
+    reaches(&cluster, from + 1);
+    let status = cluster.status(3).unwrap();
+    assert_eq!((status.mode.as_str(), status.votes_again_at), ("observing", Some(from)));
+    cluster.stop(3);
+    assert_eq!(cluster.inspect(3)["votes"].as_array().unwrap().len(), 0, "it cast nothing");
+    cluster.start(3);
+    cluster.wait_ready(3);
+    cluster.wait_until(Duration::from_secs(60), "it votes", |cluster| {
+        let cast = cluster.metric(3, "alpenglow_votes_cast_total{kind=\"notar\"}");
+        cast.is_some_and(|cast| cast > 0.0)
+    });
+    for node in 0..4 {
+        assert_eq!(cluster.metric(node, "alpenglow_offences_total"), Some(0.0), "at node {node}");
+    }
+    cluster.stop_all();
+    let inspected = cluster.inspect(3);
+    VoteMemory::default().read(3, &inspected);
+    let slots = inspected["votes"].as_array().unwrap().iter().map(|vote| vote["slot"].as_u64());
+    assert!(slots.min().flatten().is_none_or(|first| first >= from), "only above {from}");
 }
 
 /// The final copy of a stopped node votes at once; what it was taken from never starts again.

@@ -134,9 +134,13 @@ impl Cluster {
         (0..self.len()).for_each(|node| self.start(node));
     }
 
+    /// The process of a node that runs.
+    pub fn pid(&self, node: usize) -> u32 {
+        self.nodes[node].as_ref().expect("it runs").id()
+    }
+
     pub fn signal(&self, node: usize, signal: Signal) {
-        let child = self.nodes[node].as_ref().expect("it runs");
-        kill(Pid::from_raw(child.id().cast_signed()), signal).unwrap();
+        kill(Pid::from_raw(self.pid(node).cast_signed()), signal).unwrap();
     }
 
     /// `kill -9`.

@@ -77,18 +77,8 @@ fn a_node_paused_for_twenty_seconds_catches_up() {
     paused_for(Duration::from_secs(20));
 }
 
-/// Nothing that is not durable is said: a node whose disk is full stops voting, goes on being
-/// watched, and votes again after a restart with room.
-#[test]
-fn a_full_disk_silences_a_node_until_it_is_started_with_room() {
-    let mut cluster = running();
-    cluster.stop(3);
-    // A limit on file size is a quota that needs no privilege. Shells count in units of 512 bytes
-    // or of 1024: with the larger one there is just more to write.
-    let blocks = fs::metadata(cluster.store(3)).unwrap().len() / 512;
-    let limited = prepared(&cluster, 3, &format!("trap '' XFSZ\nulimit -f {blocks}"));
-    cluster.start_as(3, limited);
-    cluster.wait_ready(3);
+/// Submits until the disk of node 3 is full, and checks that it says so and says nothing else.
+fn fill_up(cluster: &Cluster) {
     let mut count = 0_u32;
     cluster.wait_until(Duration::from_secs(90), "the disk of node 3 is full", |cluster| {
         for _ in 0..20 {
@@ -102,8 +92,11 @@ fn a_full_disk_silences_a_node_until_it_is_started_with_room() {
     assert_eq!(cluster.get(3, "/health").unwrap().0, 503);
     assert!(cluster.metric(3, "alpenglow_storage_errors_total").unwrap() >= 1.0);
     assert!(cluster.said(3).contains("the database failed"), "{}", cluster.said(3));
-    wait_height(&cluster, 0, height(&cluster, 0) + 5);
-    cluster.kill(3);
+    wait_height(cluster, 0, height(cluster, 0) + 5);
+}
+
+/// Nothing is lost, and with room the node votes as before.
+fn votes_again_with_room(cluster: &mut Cluster) {
     let mut memory = VoteMemory::default();
     memory.read(3, &cluster.inspect(3));
     cluster.start(3);
@@ -111,6 +104,58 @@ fn a_full_disk_silences_a_node_until_it_is_started_with_room() {
     assert_eq!(cluster.status(3).unwrap().mode, "voting");
     cluster.stop(3);
     memory.read(3, &cluster.inspect(3));
+}
+
+/// Nothing that is not durable is said: a node whose disk is full stops voting, goes on being
+/// watched, and votes again after a restart with room.
+#[test]
+fn a_full_disk_silences_a_node_until_it_is_started_with_room() {
+    let mut cluster = running();
+    cluster.stop(3);
+    // A limit on file size is a quota that needs no privilege. Shells count in units of 512 bytes
+    // or of 1024: with the larger one there is just more to write.
+    let blocks = fs::metadata(cluster.store(3)).unwrap().len() / 512;
+    let limited = prepared(&cluster, 3, &format!("trap '' XFSZ\nulimit -f {blocks}"));
+    cluster.start_as(3, limited);
+    cluster.wait_ready(3);
+    fill_up(&cluster);
+    cluster.kill(3);
+    votes_again_with_room(&mut cluster);
+}
+
+/// The same on a file system that is really full: there the file can grow, and the write into it
+/// fails.
+#[test]
+fn a_full_file_system_silences_a_node_until_it_is_started_with_room() {
+    let mut cluster = running();
+    cluster.stop(3);
+    let (store, saved) = (cluster.store(3), cluster.root().join("saved"));
+    fs::copy(&store, &saved).unwrap();
+    let room = fs::metadata(&store).unwrap().len() + (1 << 20);
+    let data = store.parent().unwrap().display().to_string();
+    // A mount of the node's own. Who is not root may have one in a name space of its own.
+    let own = if nix::unistd::geteuid().is_root() { "-m" } else { "-mr" };
+    let mount = format!("mount -t tmpfs -o size={room} tmpfs '{data}'");
+    let probe = Command::new("unshare").args([own, "sh", "-c", &mount]).output();
+    if !probe.as_ref().is_ok_and(|probe| probe.status.success()) {
+        eprintln!(
+            "skipped: no mount is permitted here ({probe:?}); the limit on file size remains"
+        );
+        return;
+    }
+    let fill = format!("set -e\n{mount}\ncp '{}' '{data}/store.redb'", saved.display());
+    let inside = prepared(&cluster, 3, &fill);
+    let mut command = Command::new("unshare");
+    command.arg(own).arg(inside.get_program()).args(inside.get_args());
+    cluster.start_as(3, command);
+    cluster.wait_ready(3);
+    fill_up(&cluster);
+    // Its file system ends with it, so the file is taken out before. It does not change any more.
+    let root = Path::new("/proc").join(cluster.pid(3).to_string()).join("root");
+    fs::copy(root.join(store.strip_prefix("/").unwrap()), &store).unwrap();
+    cluster.kill(3);
+    assert!(fs::metadata(&store).unwrap().len() > room, "it grew into what is not there");
+    votes_again_with_room(&mut cluster);
 }
 
 #[test]

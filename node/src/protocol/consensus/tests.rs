@@ -571,7 +571,56 @@ fn messages() -> impl Strategy<Value = Vec<Message>> {
     (per_slot(1), per_slot(2), per_slot(3)).prop_map(|(a, b, c)| [a, b, c].concat())
 }
 
+/// Whether N(A) or F of these voters decides something in slot 1.
+fn decides(seat: &Seat, voters: &[u16], kind: VoteKind) -> bool {
+    let cx = Context { stakes: &seat.stakes, me: NodeId(0) };
+    let vote = Vote::new(Slot(1), kind);
+    seat.node.pool().decides(cx, vote, &mut voters.iter().map(|&node| NodeId(node)))
+}
+
+/// What makes checks of signatures cheap: of six equal votes the third of another node decides
+/// (with the own one), then the fourth, and no other.
+#[test]
+fn most_votes_decide_nothing() {
+    let mut seat = Seat::new(&[1; 6]);
+    assert!(!decides(&seat, &[1, 2], Notar(A)) && decides(&seat, &[1, 2, 3], Notar(A)));
+    seat.block(1, A, genesis());
+    assert!(!decides(&seat, &[1, 2], Notar(A)) && decides(&seat, &[1, 2, 3], Notar(A)));
+    seat.votes(1..=3, 1, Notar(A));
+    assert!(seat.holds(1, CertificateKind::Notar(A)));
+    assert!(!decides(&seat, &[], Notar(A)) && decides(&seat, &[4], Notar(A)));
+    assert!(!decides(&seat, &[1, 2], Final) && decides(&seat, &[1, 2, 3], Final));
+    assert!(decides(&seat, &[1], Skip) && decides(&seat, &[1], NotarFallback(A)));
+    assert!(decides(&seat, &[4], Notar(B)), "the slot is contested");
+}
+
 proptest! {
+    /// Votes that the host lets wait conclude nothing, whatever was stored before.
+    #[test]
+    fn what_does_not_decide_concludes_nothing(
+        before in proptest::collection::vec((1u16..7, 0usize..6), 0..10),
+        own in 0..3,
+        voters in proptest::collection::btree_set(1u16..7, 1..6),
+        kind in 0usize..6,
+    ) {
+        let kinds = [Notar(A), Notar(B), Skip, NotarFallback(A), SkipFallback, Final];
+        let mut seat = Seat::new(&[10, 5, 10, 10, 15, 20, 30]);
+        match own {
+            0 => {}
+            1 => { seat.block(1, A, genesis()); }
+            _ => { seat.timeout(1); }
+        }
+        for (voter, kind) in before {
+            seat.vote(voter, 1, kinds[kind]);
+        }
+        let voters: Vec<u16> = voters.into_iter().collect();
+        let decides = decides(&seat, &voters, kinds[kind]);
+        seat.log.clear();
+        seat.votes(voters, 1, kinds[kind]);
+        let news = |d: &Decision| !matches!(d, Decision::Stored(..) | Decision::Offence(..));
+        prop_assert!(decides || !seat.log.iter().any(news), "{:?}", seat.log);
+    }
+
     /// O36: for an observer (no own votes) every delivery order of one message set gives the same
     /// certified blocks, skips, ready parents and decisions above the final root.
     #[test]

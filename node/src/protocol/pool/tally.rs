@@ -197,6 +197,12 @@ impl Tally {
         self.skip_stake + sum - max
     }
 
+    /// True if any stored vote but a final one says something else than N(`hash`).
+    pub fn is_contested(&self, hash: Hash) -> bool {
+        let others = |(named, stake): (&Hash, &BlockStake)| *named != hash || stake.fallback > 0;
+        self.skip_or_fallback() > 0 || self.blocks.iter().any(others)
+    }
+
     /// Blocks that any vote names, in hash order.
     pub fn blocks(&self) -> impl Iterator<Item = Hash> + '_ {
         self.blocks.keys().copied()
