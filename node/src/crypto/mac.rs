@@ -5,12 +5,13 @@
 //! a tag over a whole broadcast costs one pass over the body *per receiver*.
 //!
 //! Our way: every pair of nodes derives one key from its X25519 keys and the cluster (`context`).
-//! The body of a broadcast is digested once ([`body_digest`]); the tag per receiver covers the short
+//! The body of a broadcast is digested once ([`own_body_digest`]); the tag per receiver covers the short
 //! header and that digest. Both directions of a pair use one key, so the header must name the
 //! sender, or a node could be shown its own datagrams.
 
 use super::KeyError;
 use borsh::{BorshDeserialize, BorshSerialize};
+use bytes::Bytes;
 use std::fmt;
 use x25519_dalek::StaticSecret;
 use zeroize::{Zeroize, ZeroizeOnDrop};
@@ -41,17 +42,23 @@ impl fmt::Debug for PublicKey {
 }
 
 /// The secret half. Overwritten when dropped, never printed.
-pub struct SecretKey(StaticSecret);
+pub struct SecretKey {
+    secret: StaticSecret,
+    /// Kept beside it: every shared key needs it.
+    public: PublicKey,
+}
 
 impl SecretKey {
     /// The key of a seed. The seed must be secret and used for nothing else.
     pub fn from_seed(seed: &[u8; 32]) -> SecretKey {
-        SecretKey(StaticSecret::from(*seed))
+        let secret = StaticSecret::from(*seed);
+        let public = PublicKey(x25519_dalek::PublicKey::from(&secret).to_bytes());
+        SecretKey { secret, public }
     }
 
     /// The public half.
     pub fn public(&self) -> PublicKey {
-        PublicKey(x25519_dalek::PublicKey::from(&self.0).to_bytes())
+        self.public
     }
 
     /// The key shared with the holder of `other` in this `context` (the cluster). Both ends derive
@@ -60,17 +67,23 @@ impl SecretKey {
     /// # Errors
     /// [`KeyError::Group`] if `other` has small order: everybody would know the shared key.
     pub fn shared(&self, other: &PublicKey, context: &[u8]) -> Result<MacKey, KeyError> {
-        let shared = self.0.diffie_hellman(&x25519_dalek::PublicKey::from(other.0));
+        let pair = [self.public.min(*other), self.public.max(*other)];
+        #[cfg(feature = "sim")]
+        if let Some(key) = memo::shared_key(pair, context) {
+            return Ok(MacKey(key));
+        }
+        let shared = self.secret.diffie_hellman(&x25519_dalek::PublicKey::from(other.0));
         if !shared.was_contributory() {
             return Err(KeyError::Group);
         }
-        let own = self.public();
         let mut hasher = blake3::Hasher::new_derive_key("alpenglow-node 2026 pairwise MAC key");
         hasher.update(shared.as_bytes());
-        hasher.update(&own.min(*other).0);
-        hasher.update(&own.max(*other).0);
+        pair.iter().for_each(|key| _ = hasher.update(&key.0));
         hasher.update(context);
-        Ok(MacKey(*hasher.finalize().as_bytes()))
+        let key = *hasher.finalize().as_bytes();
+        #[cfg(feature = "sim")]
+        memo::insert_shared_key(pair, context, key);
+        Ok(MacKey(key))
     }
 }
 
@@ -116,12 +129,17 @@ impl fmt::Debug for MacKey {
     }
 }
 
-/// The digest of a datagram's body: made once, however many nodes receive it.
+/// The digest of a datagram's body, as whoever receives it makes it.
 pub fn body_digest(body: &[u8]) -> [u8; DIGEST_BYTES] {
     #[cfg(feature = "sim")]
     if let Some(digest) = memo::digest(body) {
         return digest;
     }
+    *blake3::hash(body).as_bytes()
+}
+
+/// The digest of a body that is about to be sent: made once, however many nodes receive it.
+pub fn own_body_digest(body: &Bytes) -> [u8; DIGEST_BYTES] {
     let digest = *blake3::hash(body).as_bytes();
     #[cfg(feature = "sim")]
     memo::insert_digest(body, digest);

@@ -15,7 +15,10 @@
 //!   aggregate (additions, no pairing), or after a real pairing check;
 //! - the encoding of each slice root, which answers piece checks by comparison and decoding by
 //!   handing out the same encoding again;
-//! - digests of recent datagram bodies.
+//! - digests of datagram bodies, and what they say once they are decoded. All receivers of a
+//!   broadcast hold the one buffer of its sender, which nobody can write to; here the buffer itself
+//!   is the key, and not a copy of its bytes;
+//! - the key that two nodes share, which both would compute.
 //!
 //! Not remembered: the hash of a message to the curve. It is 7 % of a verification, and this happens
 //! once per signature in the whole process.
@@ -26,10 +29,11 @@
 
 use super::bls::{self, Domain, Point, PublicKeyBytes, SIGNATURE_BYTES};
 use super::erasure::{DATA_PIECES, Encoded, PIECES};
-use super::mac::DIGEST_BYTES;
+use super::mac::{self, DIGEST_BYTES};
 use super::{Hash, ed25519};
 use blst::min_sig::AggregateSignature;
 use bytes::Bytes;
+use std::any::Any;
 use std::cell::RefCell;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
@@ -45,7 +49,9 @@ pub const MAX_MESSAGES: usize = 1 << 13;
 /// The most encodings that are remembered (70 KB each). When full, all are forgotten.
 pub const MAX_ENCODINGS: usize = 1 << 10;
 /// The most datagram bodies that are remembered: each new one takes the place of an older one.
-const MAX_BODIES: usize = 1 << 11;
+const MAX_BODIES: usize = 1 << 12;
+/// The most pairs of nodes whose shared keys are remembered.
+const MAX_PAIRS: usize = 1 << 16;
 
 #[expect(clippy::disallowed_types, reason = "fixed hasher, and iteration only drops entries")]
 type Map<K, V> = std::collections::HashMap<K, V, BuildHasherDefault<Fold>>;
@@ -123,6 +129,7 @@ struct Memo {
     ed25519: Map<[u8; 64], Ordinary>,
     encodings: Map<Hash, (u64, Arc<Encoded>)>,
     bodies: Vec<Option<Body>>,
+    shared_keys: Map<Pair, [u8; 32]>,
 }
 
 /// Everything verified about one message.
@@ -135,12 +142,16 @@ struct Message {
     aggregates: Map<[u8; SIGNATURE_BYTES], Box<[PublicKeyBytes]>>,
 }
 
-/// A datagram body and its digest.
-#[derive(Clone)]
+/// A datagram body and its digest. While it is held here, its memory holds no other bytes.
 struct Body {
-    bytes: Box<[u8]>,
+    bytes: Bytes,
     digest: [u8; DIGEST_BYTES],
+    /// What a successful decoding made of it.
+    decoded: Option<Box<dyn Any>>,
 }
+
+/// Two public keys, the smaller one first, and a context.
+type Pair = ([mac::PublicKey; 2], Box<[u8]>);
 
 /// The rest of the key of a verified Ed25519 signature.
 struct Ordinary {
@@ -293,25 +304,58 @@ pub(super) fn insert_encoded(encoded: &Arc<Encoded>) {
     });
 }
 
-/// The digest of `body`, if it is among the last bodies seen.
+/// The digest of `body`, if it is one of the buffers that were made last.
 pub(super) fn digest(body: &[u8]) -> Option<[u8; DIGEST_BYTES]> {
     ask(|memo| {
-        let known = memo.bodies.get(place_of(body)).and_then(Option::as_ref);
-        let same = known.filter(|known| *known.bytes == *body);
-        memo.stats.digests.note(same.map(|known| known.digest))
+        let digest = memo.body(body).map(|known| known.digest);
+        memo.stats.digests.note(digest)
     })
 }
 
-/// Remembers the digest of a body.
-pub(super) fn insert_digest(body: &[u8], digest: [u8; DIGEST_BYTES]) {
+/// Remembers the digest of a buffer.
+pub(super) fn insert_digest(body: &Bytes, digest: [u8; DIGEST_BYTES]) {
     ask(|memo| {
-        memo.bodies.resize(MAX_BODIES, None);
-        memo.bodies[place_of(body)] = Some(Body { bytes: body.into(), digest });
+        memo.bodies.resize_with(MAX_BODIES, || None);
+        let body_of = Body { bytes: body.clone(), digest, decoded: None };
+        memo.bodies[place_of(body)] = Some(body_of);
+        Some(())
+    });
+}
+
+/// What this buffer was decoded to, if it is known.
+pub(crate) fn decoded_body<T: Clone + 'static>(body: &[u8]) -> Option<T> {
+    ask(|memo| memo.body(body)?.decoded.as_ref()?.downcast_ref().cloned())
+}
+
+/// Remembers what a buffer was decoded to, if the buffer is known.
+pub(crate) fn insert_decoded_body<T: Clone + 'static>(body: &[u8], decoded: &T) {
+    ask(|memo| {
+        memo.body(body)?.decoded = Some(Box::new(decoded.clone()));
+        Some(())
+    });
+}
+
+/// The key that the holders of these two keys share in this context.
+pub(super) fn shared_key(pair: [mac::PublicKey; 2], context: &[u8]) -> Option<[u8; 32]> {
+    ask(|memo| memo.shared_keys.get(&(pair, context.into())).copied())
+}
+
+/// Remembers a shared key that one of them has computed.
+pub(super) fn insert_shared_key(pair: [mac::PublicKey; 2], context: &[u8], key: [u8; 32]) {
+    ask(|memo| {
+        make_room(&mut memo.shared_keys, MAX_PAIRS);
+        memo.shared_keys.insert((pair, context.into()), key);
         Some(())
     });
 }
 
 impl Memo {
+    /// What is known of a buffer: of this one, not of one with the same bytes.
+    fn body(&mut self, body: &[u8]) -> Option<&mut Body> {
+        let known = self.bodies.get_mut(place_of(body))?.as_mut();
+        known.filter(|known| std::ptr::eq(&*known.bytes, body))
+    }
+
     /// The entry of a message that something new was learned about.
     fn message(&mut self, domain: Domain, message: &[u8]) -> &mut Message {
         let messages = &mut self.messages[domain as usize];
@@ -343,12 +387,10 @@ fn make_room<K, V>(map: &mut Map<K, V>, cap: usize) {
     }
 }
 
-/// Where a body is remembered. Looks at its ends only: equal places are settled by comparison.
+/// Where a body is remembered. The address decides only who is forgotten, never an answer.
 fn place_of(body: &[u8]) -> usize {
     let mut hasher = Fold::default();
-    hasher.write_usize(body.len());
-    hasher.write(&body[..body.len().min(32)]);
-    hasher.write(&body[body.len().saturating_sub(32)..]);
+    hasher.write_usize(body.as_ptr().addr());
     hasher.finish() as usize % MAX_BODIES
 }
 

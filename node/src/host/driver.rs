@@ -455,7 +455,7 @@ impl<E: Env, D: Doorway> Driver<E, D> {
     fn send(&mut self, to: &Recipients, message: &Message) {
         let body = message.encode();
         let label = message.label();
-        let digest = mac::body_digest(&body);
+        let digest = mac::own_body_digest(&body);
         for &node in to.as_slice() {
             let header = self.link.seal(node, &digest);
             self.env.send(node, Datagram { header, body: body.clone() }, label);

@@ -223,21 +223,32 @@ fn switched_off_it_knows_and_learns_nothing() {
 }
 
 #[test]
-fn bodies_that_share_a_place_do_not_share_a_digest() {
+fn only_the_very_buffer_that_was_sent_is_known() {
     set_enabled(true);
-    let mut body = vec![0; 200];
-    let digest = mac::body_digest(&body);
-    assert_eq!(mac::body_digest(&body), digest);
+    let sent = Bytes::from(vec![5; 200]);
+    let digest = mac::own_body_digest(&sent);
+    assert_eq!(digest, *blake3::hash(&sent).as_bytes());
+    assert_eq!(mac::body_digest(&sent.clone()), digest, "a share of it");
+    assert_eq!(stats().digests, Count { hits: 1, misses: 0, size: 1 });
+    assert_eq!(mac::body_digest(&sent.to_vec()), digest, "a copy of it");
     assert_eq!(stats().digests, Count { hits: 1, misses: 1, size: 1 });
-    body[100] = 1; // between the ends that choose the place
-    assert_ne!(mac::body_digest(&body), digest);
-    assert_eq!(stats().digests, Count { hits: 1, misses: 2, size: 1 });
-    for len in 0..100 {
-        let body = vec![7; len];
-        assert_eq!(mac::body_digest(&body), *blake3::hash(&body).as_bytes());
-        assert_eq!(mac::body_digest(&body), *blake3::hash(&body).as_bytes());
+    let mut changed = sent.to_vec();
+    changed[100] ^= 1;
+    assert_ne!(mac::body_digest(&changed), digest);
+    assert_ne!(mac::body_digest(&sent[..199]), digest, "the same place, another length");
+    assert_eq!(stats().digests, Count { hits: 1, misses: 3, size: 1 });
+}
+
+#[test]
+fn a_buffer_in_a_used_place_has_its_own_digest() {
+    set_enabled(true);
+    for round in 0..3 * MAX_BODIES {
+        let sent = Bytes::from(round.to_le_bytes().repeat(1 + round % 20));
+        assert_eq!(mac::own_body_digest(&sent), *blake3::hash(&sent).as_bytes());
+        assert_eq!(mac::body_digest(&sent), *blake3::hash(&sent).as_bytes());
     }
-    assert_eq!(stats().digests.hits, 101);
+    assert!(stats().digests.size <= MAX_BODIES);
+    assert_eq!(stats().digests.hits as usize, 3 * MAX_BODIES);
 }
 
 proptest! {
