@@ -26,12 +26,29 @@ pub(super) struct State {
 
 type Open<'txn> = Table<'txn, &'static [u8], &'static [u8]>;
 
+/// A table that is opened when it is first needed: each open one costs the commit something, and
+/// most commits are votes.
+struct Lazy<'txn> {
+    txn: &'txn WriteTransaction,
+    name: rows::Table,
+    table: Option<Open<'txn>>,
+}
+
+impl<'txn> Lazy<'txn> {
+    fn open(&mut self) -> Result<&mut Open<'txn>, StoreError> {
+        if self.table.is_none() {
+            self.table = Some(self.txn.open_table(self.name)?);
+        }
+        Ok(self.table.as_mut().expect("just opened"))
+    }
+}
+
 struct Tables<'txn> {
-    log: Open<'txn>,
-    ledger: Open<'txn>,
-    blocks: Open<'txn>,
-    proofs: Open<'txn>,
-    certificates: Open<'txn>,
+    log: Lazy<'txn>,
+    ledger: Lazy<'txn>,
+    blocks: Lazy<'txn>,
+    proofs: Lazy<'txn>,
+    certificates: Lazy<'txn>,
 }
 
 impl State {
@@ -41,12 +58,13 @@ impl State {
         txn: &WriteTransaction,
         records: &[Record],
     ) -> Result<(), StoreError> {
+        let lazy = |name| Lazy { txn, name, table: None };
         let mut tables = Tables {
-            log: txn.open_table(LOG)?,
-            ledger: txn.open_table(LEDGER)?,
-            blocks: txn.open_table(BLOCKS)?,
-            proofs: txn.open_table(PROOFS)?,
-            certificates: txn.open_table(CERTIFICATES)?,
+            log: lazy(LOG),
+            ledger: lazy(LEDGER),
+            blocks: lazy(BLOCKS),
+            proofs: lazy(PROOFS),
+            certificates: lazy(CERTIFICATES),
         };
         let before = self.head;
         for record in records {
@@ -56,7 +74,7 @@ impl State {
             self.prune(&mut tables)?;
         }
         if self.head != before {
-            tables.log.insert(HEAD, rows::seal(LOG, HEAD, &self.head).as_slice())?;
+            tables.log.open()?.insert(HEAD, rows::seal(LOG, HEAD, &self.head).as_slice())?;
         }
         Ok(())
     }
@@ -66,7 +84,7 @@ impl State {
             Record::Vote(vote) => {
                 let key = rows::vote_key(vote);
                 let row = rows::seal(LOG, &key, &());
-                if tables.log.insert(key.as_slice(), row.as_slice())?.is_none() {
+                if tables.log.open()?.insert(key.as_slice(), row.as_slice())?.is_none() {
                     self.head.add(&row);
                 }
             }
@@ -75,7 +93,10 @@ impl State {
                 let id = block.id();
                 if !self.candidates.contains_key(&id) && !self.is_delivered(tables, id)? {
                     let key = rows::block_key(id);
-                    tables.blocks.insert(key.as_slice(), rows::seal_block(block).as_slice())?;
+                    tables
+                        .blocks
+                        .open()?
+                        .insert(key.as_slice(), rows::seal_block(block).as_slice())?;
                     self.candidates.insert(id, block.parent());
                 }
             }
@@ -83,23 +104,23 @@ impl State {
             Record::Proof(proof) => {
                 let key = rows::slot_key(proof.slot());
                 let row = rows::seal(PROOFS, &key, proof);
-                tables.proofs.insert(key.as_slice(), row.as_slice())?;
+                tables.proofs.open()?.insert(key.as_slice(), row.as_slice())?;
             }
             Record::Certificate(certificate) => {
                 let key = rows::certificate_key(certificate.id);
                 let row = rows::seal(CERTIFICATES, &key, certificate);
-                tables.certificates.insert(key.as_slice(), row.as_slice())?;
+                tables.certificates.open()?.insert(key.as_slice(), row.as_slice())?;
             }
         }
         Ok(())
     }
 
-    fn is_delivered(&self, tables: &Tables<'_>, id: BlockId) -> Result<bool, StoreError> {
+    fn is_delivered(&self, tables: &mut Tables<'_>, id: BlockId) -> Result<bool, StoreError> {
         if self.head.tip.is_none_or(|tip| id.slot > tip.slot) {
             return Ok(false);
         }
         let key = rows::slot_key(id.slot);
-        let row = tables.ledger.get(key.as_slice())?;
+        let row = tables.ledger.open()?.get(key.as_slice())?;
         let row = row.and_then(|row| rows::open::<LedgerRow>(LEDGER, &key, row.value()));
         Ok(row.is_some_and(|row| row.hash == id.hash))
     }
@@ -111,7 +132,7 @@ impl State {
         assert!(follows, "block {id} with parent {parent} does not follow {:?}", self.head.tip);
         let key = rows::slot_key(id.slot);
         let row = rows::seal(LEDGER, &key, &LedgerRow { hash: id.hash, parent });
-        tables.ledger.insert(key.as_slice(), row.as_slice())?;
+        tables.ledger.open()?.insert(key.as_slice(), row.as_slice())?;
         self.head.tip = Some(id);
         Ok(())
     }
@@ -120,14 +141,16 @@ impl State {
     fn prune(&mut self, tables: &mut Tables<'_>) -> Result<(), StoreError> {
         let Some(tip) = self.head.tip else { return Ok(()) };
         let (first, end) = (rows::votes_from(Slot::GENESIS), rows::votes_from(tip.slot));
-        for vote in tables.log.extract_from_if(first.as_slice()..end.as_slice(), |_, _| true)? {
+        for vote in
+            tables.log.open()?.extract_from_if(first.as_slice()..end.as_slice(), |_, _| true)?
+        {
             self.head.subtract(vote?.1.value());
         }
         let end = rows::slot_key(tip.slot);
-        tables.certificates.retain_in(..end.as_slice(), |_, _| false)?;
+        tables.certificates.open()?.retain_in(..end.as_slice(), |_, _| false)?;
         let kept = self.candidates.split_off(&BlockId::new(tip.slot, Hash::default()));
         for id in std::mem::replace(&mut self.candidates, kept).into_keys() {
-            tables.blocks.remove(rows::block_key(id).as_slice())?;
+            tables.blocks.open()?.remove(rows::block_key(id).as_slice())?;
         }
         Ok(())
     }

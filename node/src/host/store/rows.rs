@@ -50,6 +50,8 @@ pub(super) const HEAD: &[u8] = &[0];
 const VOTE: u8 = 1;
 
 const CHECKSUM_BYTES: usize = 16;
+/// What a stored slice takes besides its payload, or a little more.
+const SLICE_OVERHEAD: usize = 128;
 
 /// The identity row. The first field decides how everything else is read, this row included.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, BorshSerialize, BorshDeserialize)]
@@ -120,7 +122,13 @@ fn checksum_of(row: &[u8]) -> u128 {
 
 /// The row of `content` under `key`.
 pub(super) fn seal(table: Table, key: &[u8], content: &impl BorshSerialize) -> Vec<u8> {
-    let mut row = vec![0; CHECKSUM_BYTES];
+    seal_within(table, key, content, 128)
+}
+
+/// The same with room for so many bytes of content from the start.
+fn seal_within(table: Table, key: &[u8], content: &impl BorshSerialize, room: usize) -> Vec<u8> {
+    let mut row = Vec::with_capacity(CHECKSUM_BYTES + room);
+    row.resize(CHECKSUM_BYTES, 0);
     content.serialize(&mut row).expect("writing to memory does not fail");
     let checksum = checksum(table, key, &row[CHECKSUM_BYTES..]);
     row[..CHECKSUM_BYTES].copy_from_slice(&checksum);
@@ -195,7 +203,8 @@ pub(super) fn seal_block(block: &Block) -> Vec<u8> {
         payload: BoundedBytes::new(slice.encoded.payload()).expect("a slice is within its cap"),
     };
     let slices: Vec<StoredSlice> = block.slices().iter().map(stored).collect();
-    seal(BLOCKS, &block_key(block.id()), &slices)
+    let room = slices.iter().map(|slice| slice.payload.len() + SLICE_OVERHEAD).sum();
+    seal_within(BLOCKS, &block_key(block.id()), &slices, room)
 }
 
 /// The block in a row, encoded again; `None` if it is damaged or not the one that the key names.
