@@ -313,6 +313,7 @@ impl Protocol {
                     self.catchup.hint();
                     self.check_behind(now, out);
                 }
+                return; // most of a flood ends here: no mark has moved
             }
             Input::Timer(timer) => self.on_timer(timer, now, out),
             Input::Submit(transaction) => self.submit(transaction, now, out),
