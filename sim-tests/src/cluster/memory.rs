@@ -15,9 +15,9 @@ impl MemoryDisk {
         MemoryDisk(Arc::new(Mutex::new(bytes)))
     }
 
-    /// A copy of the contents.
-    pub fn bytes(&self) -> Vec<u8> {
-        self.lock().clone()
+    /// Looks at the contents.
+    pub fn look<T>(&self, at: impl FnOnce(&[u8]) -> T) -> T {
+        at(&self.lock())
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<u8>> {

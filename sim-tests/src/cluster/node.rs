@@ -60,7 +60,7 @@ pub fn install(world: &World<Packet>, committee: &Committee, node: usize) {
     let disk = MemoryDisk::default();
     Store::create(disk.clone(), &identity(committee, node), CACHE_BYTES)
         .expect("an empty disk takes a new store");
-    world.set_disk_image(node, &disk.bytes());
+    disk.look(|bytes| world.set_disk_image(node, bytes));
 }
 
 /// What the disk of a node that is down holds.

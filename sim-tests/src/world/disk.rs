@@ -321,8 +321,7 @@ impl Disk {
     /// Gives the file these durable contents, while the node is down.
     pub(super) fn install(&mut self, bytes: &[u8]) {
         self.lose();
-        self.view.resize(None, bytes.len() as u64);
-        self.view.write(0, bytes, |_, _| ());
+        self.view = Image::new(bytes);
         self.medium = self.view.clone();
     }
 

@@ -19,6 +19,16 @@ pub(super) struct Image {
 }
 
 impl Image {
+    /// A file with these contents. Pages of zeros become holes.
+    pub(super) fn new(bytes: &[u8]) -> Image {
+        let page = |chunk: &[u8]| {
+            let mut page = [0; PAGE];
+            page[..chunk.len()].copy_from_slice(chunk);
+            (page != [0; PAGE]).then(|| Arc::new(page))
+        };
+        Image { pages: bytes.chunks(PAGE).map(page).collect(), len: bytes.len() as u64 }
+    }
+
     pub(super) fn len(&self) -> u64 {
         self.len
     }
@@ -54,7 +64,7 @@ impl Image {
         while at < end {
             let (number, start, count) = piece(at, end);
             let (head, tail) = data.split_at(count);
-            self.page_mut(number)[start..start + count].copy_from_slice(head);
+            self.put(number, start, head);
             let (first, last) = (start / SECTOR, (start + count - 1) / SECTOR);
             touched(number, (0xFF << first) & (0xFF_u8 >> (7 - last)));
             (data, at) = (tail, at + count as u64);
@@ -113,6 +123,16 @@ impl Image {
         if at < self.len {
             let page = self.page_mut((at / PAGE as u64) as usize);
             page[(at % PAGE as u64) as usize] ^= 1 << (bit % 8);
+        }
+    }
+
+    /// Writes inside one page. One that is replaced as a whole is not copied first.
+    fn put(&mut self, number: usize, start: usize, data: &[u8]) {
+        let page = &mut self.pages[number];
+        match (<&[u8; PAGE]>::try_from(data), page.as_mut().and_then(Arc::get_mut)) {
+            (Ok(whole), Some(unshared)) => *unshared = *whole,
+            (Ok(whole), None) => *page = Some(Arc::new(*whole)),
+            (Err(_), _) => self.page_mut(number)[start..start + data.len()].copy_from_slice(data),
         }
     }
 

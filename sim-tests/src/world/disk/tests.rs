@@ -339,3 +339,38 @@ fn tears_explore_subsets() {
         "one torn sector each, unless it tore at its edge: {torn}"
     );
 }
+
+/// Of a file that is put there, pages of zeros are holes, and it reads as it is, also after rot.
+#[test]
+fn an_installed_file_reads_as_it_is() {
+    let mut bytes = vec![0; 5 * PAGE + 700];
+    (bytes[PAGE + 9], bytes[5 * PAGE + 3]) = (1, 2);
+    let mut disk = Disk::new(1, 0, DiskConfig::default());
+    disk.install(&bytes);
+    assert_eq!(disk.image(), bytes);
+    let holes = (0..6).filter(|page| disk.view.page(*page).is_none());
+    assert_eq!(holes.collect::<Vec<_>>(), [0, 2, 3, 4]);
+    disk.rot(5);
+    let flipped = |(new, old): (&u8, &u8)| (new ^ old).count_ones();
+    assert_eq!(disk.image().iter().zip(&bytes).map(flipped).sum::<u32>(), 5);
+}
+
+/// A page that is written as a whole takes nothing away from whoever shares the old one.
+#[test]
+fn a_whole_page_is_replaced_and_not_shared() {
+    let mut image = Image::new(&[7; 2 * PAGE]);
+    let before = image.clone();
+    image.write(0, &[8; PAGE], |page, mask| assert_eq!((page, mask), (0, 0xFF)));
+    image.write(0, &[9; PAGE], |_, _| ());
+    image.write(PAGE as u64 + 1, &[9; 2], |_, _| ());
+    let read = |image: &Image| {
+        let mut bytes = vec![0; 2 * PAGE];
+        assert!(image.read(0, &mut bytes));
+        bytes
+    };
+    assert_eq!(read(&before), [7; 2 * PAGE]);
+    let mut expected = vec![9; PAGE];
+    expected.resize(2 * PAGE, 7);
+    expected[PAGE + 1..PAGE + 3].fill(9);
+    assert_eq!(read(&image), expected);
+}
