@@ -11,6 +11,7 @@ use alpenglow_node::protocol::event::{Event, Origin, Standing};
 use alpenglow_node::protocol::pool::Mode;
 use alpenglow_node::protocol::types::{BlockId, NodeId, Slot};
 use alpenglow_node::protocol::vote::CertificateKind;
+use alpenglow_node::protocol::wire::Reject;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -83,7 +84,7 @@ pub struct Measure {
     /// Recoveries, in the order of the heals.
     pub recoveries: Vec<Recovered>,
     /// Input dropped by honest nodes, by reason.
-    pub rejected: BTreeMap<String, u64>,
+    pub rejected: BTreeMap<Reject, u64>,
     /// By virtual minute, the most that any node held of Pool entries, blocks, transactions and
     /// repair requests.
     pub peak_sizes: BTreeMap<u64, [u32; 4]>,
@@ -199,7 +200,7 @@ impl Measure {
             Event::TimeoutCrashed(_) | Event::Timeout(_) => self.probe("timeout"),
             Event::BlockStored { origin: Origin::Store, .. } => self.probe("block-from-store"),
             Event::Rejected(_, reason) => {
-                *self.rejected.entry(reason.to_string()).or_default() += 1;
+                *self.rejected.entry(*reason).or_default() += 1;
             }
             Event::Sizes { pool, blocks, transactions, requests } => {
                 let minute = cx.at_ns / MINUTE;

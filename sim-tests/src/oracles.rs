@@ -245,6 +245,11 @@ impl Findings {
         self.probes.push(name);
     }
 
+    /// True if nothing was found, stated or counted since the last call.
+    pub fn is_empty(&self) -> bool {
+        self.violations.is_empty() && self.bounds.is_empty() && self.probes.is_empty()
+    }
+
     /// Probes since the last call.
     pub fn take_probes(&mut self) -> impl Iterator<Item = &'static str> + '_ {
         self.probes.drain(..)
@@ -261,6 +266,26 @@ impl Findings {
     }
 }
 
+/// Facts that are many and that most oracles could only shrug at.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Noise {
+    /// [`Event::Rejected`]: half of all facts.
+    Rejections,
+    /// [`Fact::Sent`]: one for each receiver of a broadcast.
+    Sends,
+}
+
+impl Noise {
+    /// What kind of noise a fact is, if it is any.
+    pub fn of(fact: &Fact<'_>) -> Option<Noise> {
+        match fact {
+            Fact::Event(Event::Rejected(..)) => Some(Noise::Rejections),
+            Fact::Sent(..) => Some(Noise::Sends),
+            _ => None,
+        }
+    }
+}
+
 /// One property, watched over a run.
 pub trait Oracle {
     /// The id in the specification.
@@ -272,6 +297,12 @@ pub trait Oracle {
 
     /// Whether it is told of every shred ([`Fact::Shred`]), of which there are many.
     fn watches_shreds(&self) -> bool {
+        false
+    }
+
+    /// Whether it need not be told of this noise: nothing in it, and not the time of it, can change
+    /// what the oracle knows or says. Every oracle that keeps deadlines wants to be told.
+    fn ignores(&self, _noise: Noise) -> bool {
         false
     }
 

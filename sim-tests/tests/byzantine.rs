@@ -4,6 +4,7 @@
 //! are clean and less than 20 % lies. A behaviour that did nothing fails its test.
 #![cfg(feature = "sim")]
 
+use alpenglow_node::protocol::wire::Reject;
 use sim_tests::scenario::{Run, Scenario};
 use sim_tests::testing::in_child;
 
@@ -40,7 +41,9 @@ fn withstood(scenario: Scenario, lies: &[(&str, u64)]) -> Run {
 
 /// How often correct nodes refused input for this reason.
 fn refused(run: &Run, reason: &str) -> u64 {
-    run.outcome.recorder().measure.rejected.get(reason).copied().unwrap_or(0)
+    let recorder = run.outcome.recorder();
+    let named = |(known, count): (&Reject, &u64)| (known.to_string() == reason).then_some(*count);
+    recorder.measure.rejected.iter().find_map(named).unwrap_or(0)
 }
 
 fn offences(run: &Run) -> u64 {

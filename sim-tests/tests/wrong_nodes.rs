@@ -2,6 +2,7 @@
 //! meant for it, and what honest nodes must withstand does not harm them.
 #![cfg(feature = "sim")]
 
+use alpenglow_node::protocol::wire::Reject;
 use sim_tests::scenario::{Run, Scenario};
 use sim_tests::testing::in_child;
 use sim_tests::wrong;
@@ -54,7 +55,7 @@ fn a_forged_certificate_is_refused_by_honest_nodes() {
         let run = plant("forger", Scenario::plan("calm").set("cluster.nodes=7"));
         run.passes();
         let recorder = run.outcome.recorder();
-        assert!(recorder.measure.rejected["invalid certificate"] > 100);
+        assert!(recorder.measure.rejected[&Reject::Certificate] > 100);
     });
 }
 

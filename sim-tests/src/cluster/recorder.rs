@@ -7,7 +7,7 @@ use super::datagram::{Packet, digest};
 use super::node::DiskContent;
 use crate::measure::Measure;
 use crate::oracles::history::History;
-use crate::oracles::{Context, Fact, Findings, Oracle, Scene, Violation};
+use crate::oracles::{Context, Fact, Findings, Noise, Oracle, Scene, Violation};
 use crate::trace::Record;
 use crate::trace::fingerprint::Fingerprint;
 use crate::trace::log::Log;
@@ -45,6 +45,28 @@ struct Detail {
     lines: Vec<Line>,
 }
 
+/// Which oracles are told of what, by their places.
+struct Listeners {
+    to_all: Vec<usize>,
+    to_rejections: Vec<usize>,
+    to_sends: Vec<usize>,
+    to_shreds: Vec<usize>,
+}
+
+impl Listeners {
+    fn among(oracles: &[Box<dyn Oracle + Send>]) -> Listeners {
+        let which = |hears: &dyn Fn(&dyn Oracle) -> bool| {
+            (0..oracles.len()).filter(|place| hears(&*oracles[*place])).collect()
+        };
+        Listeners {
+            to_all: which(&|_| true),
+            to_rejections: which(&|oracle| !oracle.ignores(Noise::Rejections)),
+            to_sends: which(&|oracle| !oracle.ignores(Noise::Sends)),
+            to_shreds: which(&|oracle| oracle.watches_shreds()),
+        }
+    }
+}
+
 /// The eyes of a run.
 pub struct Recorder {
     /// What is fixed.
@@ -64,8 +86,7 @@ pub struct Recorder {
     pub log: Option<Log>,
     print: Fingerprinter<Packet>,
     oracles: Vec<Box<dyn Oracle + Send>>,
-    /// Which of them watch shreds.
-    shred_watchers: Vec<usize>,
+    listeners: Listeners,
     findings: Findings,
     now_ns: u64,
     /// The last body that was tapped, decoded: a broadcast is one body for many receivers.
@@ -88,7 +109,7 @@ impl Recorder {
             decisions: print.clone(),
             log: None,
             print: Fingerprinter::new(print, digest),
-            shred_watchers: (0..oracles.len()).filter(|i| oracles[*i].watches_shreds()).collect(),
+            listeners: Listeners::among(&oracles),
             oracles,
             findings: Findings::default(),
             now_ns: 0,
@@ -207,6 +228,9 @@ impl Recorder {
     }
 
     fn collect(&mut self) {
+        if self.findings.is_empty() {
+            return;
+        }
         let found = self.findings.take();
         if let Some(log) = self.log.as_mut().filter(|_| !found.is_empty()) {
             log.violated();
@@ -238,8 +262,13 @@ impl Recorder {
         }
         self.history.take(self.now_ns, node, fact);
         let cx = Context { at_ns: self.now_ns, scene: &self.scene, history: &self.history };
-        for oracle in &mut self.oracles {
-            oracle.observe(&cx, node, fact, &mut self.findings);
+        let listeners = match Noise::of(&fact) {
+            Some(Noise::Rejections) => &self.listeners.to_rejections,
+            Some(Noise::Sends) => &self.listeners.to_sends,
+            None => &self.listeners.to_all,
+        };
+        for listener in listeners {
+            self.oracles[*listener].observe(&cx, node, fact, &mut self.findings);
         }
         self.measure.observe(&cx, node, fact);
         self.collect();
@@ -247,14 +276,14 @@ impl Recorder {
 
     /// Tells the oracles that watch shreds of one, which is not decoded as a whole.
     fn shred(&mut self, node: NodeId, to: NodeId, body: &[u8]) {
-        if self.shred_watchers.is_empty() || !self.scene.correct[node.index()] {
+        if self.listeners.to_shreds.is_empty() || !self.scene.correct[node.index()] {
             return;
         }
         let Some((commitment, signature, index)) = shred_head(body) else { return };
         let fact = Fact::Shred { to, commitment, signature, index };
         let cx = Context { at_ns: self.now_ns, scene: &self.scene, history: &self.history };
-        for watcher in &self.shred_watchers {
-            self.oracles[*watcher].observe(&cx, node, fact, &mut self.findings);
+        for listener in &self.listeners.to_shreds {
+            self.oracles[*listener].observe(&cx, node, fact, &mut self.findings);
         }
         self.collect();
     }

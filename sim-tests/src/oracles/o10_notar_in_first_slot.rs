@@ -5,7 +5,7 @@
 //! from window to window in the proof of safety; inside a window it is O9.
 
 use super::recount::is_ready;
-use super::{Context, Fact, Findings, Oracle};
+use super::{Context, Fact, Findings, Noise, Oracle};
 use alpenglow_node::protocol::types::NodeId;
 use alpenglow_node::protocol::vote::VoteKind;
 
@@ -31,6 +31,10 @@ impl Oracle for NotarInFirstSlot {
             };
             out.report(cx, self.id(), Some(vote.slot), &[node], detail);
         }
+    }
+
+    fn ignores(&self, _: Noise) -> bool {
+        true
     }
 }
 

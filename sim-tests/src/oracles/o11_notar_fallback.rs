@@ -7,7 +7,7 @@
 //! vote is durable.
 
 use super::recount::{Counts, is_certified};
-use super::{Context, Fact, Findings, Oracle};
+use super::{Context, Fact, Findings, Noise, Oracle};
 use alpenglow_node::protocol::types::{BlockId, NodeId};
 use alpenglow_node::protocol::vote::{Vote, VoteKind};
 
@@ -57,6 +57,10 @@ impl Oracle for NotarFallbackVote {
                 out.report(cx, self.id(), Some(vote.slot), &[node], detail);
             }
         }
+    }
+
+    fn ignores(&self, _: Noise) -> bool {
+        true
     }
 }
 

@@ -5,7 +5,7 @@
 //! stored, stand against the strongest block, whichever that turns out to be.
 
 use super::recount::Counts;
-use super::{Context, Fact, Findings, Oracle};
+use super::{Context, Fact, Findings, Noise, Oracle};
 use alpenglow_node::protocol::types::NodeId;
 use alpenglow_node::protocol::vote::{Vote, VoteKind};
 
@@ -44,6 +44,10 @@ impl Oracle for SkipFallbackVote {
                 out.report(cx, self.id(), Some(vote.slot), &[node], detail);
             }
         }
+    }
+
+    fn ignores(&self, _: Noise) -> bool {
+        true
     }
 }
 

@@ -5,7 +5,7 @@
 //! there is always room and above it never. Receivers store three and no more; a fourth would be
 //! lost on them, or worse, count at some and not at others.
 
-use super::{Context, Fact, Findings, Oracle};
+use super::{Context, Fact, Findings, Noise, Oracle};
 use alpenglow_node::protocol::types::NodeId;
 use alpenglow_node::protocol::vote::{Vote, VoteKind};
 
@@ -34,6 +34,10 @@ impl Oracle for FallbackCount {
                 out.report(cx, self.id(), Some(vote.slot), &[node], detail);
             }
         }
+    }
+
+    fn ignores(&self, _: Noise) -> bool {
+        true
     }
 }
 

@@ -7,7 +7,7 @@
 //! when a broadcast goes to the next receiver.
 
 use super::verifier::Verifier;
-use super::{Context, Fact, Findings, Oracle, Scene};
+use super::{Context, Fact, Findings, Noise, Oracle, Scene};
 use alpenglow_node::protocol::certificate::{Certificate, FinalityProof};
 use alpenglow_node::protocol::event::Event;
 use alpenglow_node::protocol::types::{NodeId, Slot};
@@ -110,6 +110,10 @@ impl Oracle for Certificates {
             }
             _ => {}
         }
+    }
+
+    fn ignores(&self, noise: Noise) -> bool {
+        noise == Noise::Rejections
     }
 }
 

@@ -5,7 +5,7 @@
 //! that nobody gave.
 
 use super::verifier::signers;
-use super::{Context, Fact, Findings, Oracle};
+use super::{Context, Fact, Findings, Noise, Oracle};
 use alpenglow_node::protocol::event::Event;
 use alpenglow_node::protocol::types::NodeId;
 use alpenglow_node::protocol::vote::{CertificateKind, Vote, VoteKind};
@@ -47,6 +47,10 @@ impl Oracle for Signers {
                 }
             }
         }
+    }
+
+    fn ignores(&self, _: Noise) -> bool {
+        true
     }
 }
 

@@ -3,7 +3,7 @@
 //! Two sums of 60 % overlap in more than the byzantine stake, hence in a correct node, which cast
 //! one initial vote. (Several blocks of a slot can be certified by NF; that is no breach.)
 
-use super::{Context, Fact, Findings, Oracle};
+use super::{Context, Fact, Findings, Noise, Oracle};
 use alpenglow_node::protocol::types::NodeId;
 use alpenglow_node::protocol::vote::CertificateKind;
 
@@ -25,6 +25,10 @@ impl Oracle for OneNotarization {
             let detail = format!("n{holder} holds {other:?}, n{node} holds {id:?}");
             out.report(cx, "O16", Some(id.slot), &[holder, node], detail);
         }
+    }
+
+    fn ignores(&self, _: Noise) -> bool {
+        true
     }
 }
 

@@ -4,7 +4,7 @@
 //! ancestry is sound. Fallback votes alone cannot certify a block: a correct one needs 20 % of
 //! notar votes first, which is more than all liars have.
 
-use super::{Context, Fact, Findings, Oracle};
+use super::{Context, Fact, Findings, Noise, Oracle};
 use alpenglow_node::protocol::types::NodeId;
 use alpenglow_node::protocol::vote::{Vote, VoteKind};
 
@@ -25,6 +25,10 @@ impl Oracle for CorrectVoter {
             let detail = format!("n{node} holds {id:?}, but no correct node cast {notar:?}");
             out.report(cx, "O17", Some(id.slot), &[node], detail);
         }
+    }
+
+    fn ignores(&self, _: Noise) -> bool {
+        true
     }
 }
 

@@ -4,7 +4,7 @@
 //! for any fallback condition to fire at a correct node, and therefore for any other certificate,
 //! in any correct Pool, before or after.
 
-use super::{Context, Fact, Findings, Oracle};
+use super::{Context, Fact, Findings, Noise, Oracle};
 use alpenglow_node::protocol::types::{BlockId, NodeId};
 use alpenglow_node::protocol::vote::{CertificateId, CertificateKind};
 
@@ -34,6 +34,10 @@ impl Oracle for FastFinalExcludes {
                 }
             }
         }
+    }
+
+    fn ignores(&self, _: Noise) -> bool {
+        true
     }
 }
 

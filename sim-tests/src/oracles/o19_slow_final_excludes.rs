@@ -5,7 +5,7 @@
 //! FI and NO need not be held by the same node.
 
 use super::o18_fast_final_excludes::is_excluded;
-use super::{Context, Fact, Findings, Oracle};
+use super::{Context, Fact, Findings, Noise, Oracle};
 use alpenglow_node::protocol::types::NodeId;
 use alpenglow_node::protocol::vote::CertificateKind;
 
@@ -37,6 +37,10 @@ impl Oracle for SlowFinalExcludes {
                 return;
             }
         }
+    }
+
+    fn ignores(&self, _: Noise) -> bool {
+        true
     }
 }
 

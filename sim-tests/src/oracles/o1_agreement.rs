@@ -4,7 +4,7 @@
 //! and nearer to its cause. It counts over the whole run, restarts included, and however a block
 //! became final. What is known is never forgotten: one block a slot, some 50 bytes.
 
-use super::{Context, Fact, Findings, Oracle};
+use super::{Context, Fact, Findings, Noise, Oracle};
 use alpenglow_node::protocol::event::Event;
 use alpenglow_node::protocol::types::{BlockId, NodeId, Slot};
 use std::collections::BTreeMap;
@@ -27,6 +27,10 @@ impl Oracle for Agreement {
             let detail = format!("n{node} finalized {block}, n{first} finalized {known}");
             out.report(cx, self.id(), Some(block.slot), &[node, first], detail);
         }
+    }
+
+    fn ignores(&self, _: Noise) -> bool {
+        true
     }
 }
 

@@ -7,7 +7,7 @@
 //! slots so old that its Pool keeps no certificates of them, and its events do not show the proof.
 //! Such a finalization must still be backed by correct votes (O21) and fit everything else.
 
-use super::{Context, Fact, Findings, Oracle};
+use super::{Context, Fact, Findings, Noise, Oracle};
 use alpenglow_node::protocol::event::Event;
 use alpenglow_node::protocol::params::HELD_BELOW_FINAL_SLOTS;
 use alpenglow_node::protocol::pool::Mode;
@@ -46,6 +46,10 @@ impl Oracle for FinalityProven {
             format!("n{node} finalized {block} without FF, or NO and FI")
         };
         out.report(cx, "O20", Some(block.slot), &[node], detail);
+    }
+
+    fn ignores(&self, _: Noise) -> bool {
+        true
     }
 }
 

@@ -4,7 +4,7 @@
 //! was fast: the quorum less everything that liars can hold. An indirectly final one has at least
 //! one correct voter. This is judged from what the voters did, whatever certificates say.
 
-use super::{Context, Fact, Findings, Oracle};
+use super::{Context, Fact, Findings, Noise, Oracle};
 use alpenglow_node::protocol::event::Event;
 use alpenglow_node::protocol::pool::Mode;
 use alpenglow_node::protocol::types::NodeId;
@@ -39,6 +39,10 @@ impl Oracle for FinalityStake {
             );
             out.report(cx, "O21", Some(block.slot), &[node], detail);
         }
+    }
+
+    fn ignores(&self, _: Noise) -> bool {
+        true
     }
 }
 

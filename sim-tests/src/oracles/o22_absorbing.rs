@@ -8,7 +8,7 @@
 //! Decisions are kept for the whole run (about 60 bytes a slot), so that a node that comes back
 //! after an hour is held to them.
 
-use super::{Context, Fact, Findings, Oracle, Scene};
+use super::{Context, Fact, Findings, Noise, Oracle, Scene};
 use alpenglow_node::protocol::event::Event;
 use alpenglow_node::protocol::pool::Mode;
 use alpenglow_node::protocol::types::{BlockId, NodeId, Slot};
@@ -121,6 +121,10 @@ impl Oracle for Absorbing {
             }
             _ => {}
         }
+    }
+
+    fn ignores(&self, _: Noise) -> bool {
+        true
     }
 }
 

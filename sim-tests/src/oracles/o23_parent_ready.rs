@@ -6,7 +6,7 @@
 //! is open. Both sides are counted again from the certificates and decisions of the incarnation.
 
 use super::recount::{is_ready, ready};
-use super::{Context, Fact, Findings, Oracle};
+use super::{Context, Fact, Findings, Noise, Oracle};
 use alpenglow_node::protocol::event::Event;
 use alpenglow_node::protocol::types::{NodeId, Slot, Window};
 use std::collections::BTreeMap;
@@ -61,6 +61,10 @@ impl Oracle for ParentReady {
         if matches!(fact, Fact::Event(_)) {
             self.last_ns.insert(node, cx.at_ns);
         }
+    }
+
+    fn ignores(&self, noise: Noise) -> bool {
+        noise == Noise::Sends
     }
 
     fn finish(&mut self, cx: &Context<'_>, out: &mut Findings) {

@@ -9,7 +9,7 @@
 //! an ancestor may have had a skip certificate beside it: then windows between it and its final
 //! descendant were rightly ready on something older, and no correct node is to blame.
 
-use super::{Context, Fact, Findings, Oracle};
+use super::{Context, Fact, Findings, Noise, Oracle};
 use alpenglow_node::protocol::event::Event;
 use alpenglow_node::protocol::pool::Mode;
 use alpenglow_node::protocol::types::{BlockId, NodeId, Slot};
@@ -69,6 +69,10 @@ impl Oracle for ReadyDescends {
             }
             _ => {}
         }
+    }
+
+    fn ignores(&self, _: Noise) -> bool {
+        true
     }
 }
 

@@ -6,7 +6,7 @@
 //! the slot below be skipped and finalized at once. Links come from blocks that correct nodes
 //! stored; a certificate that comes before the link is judged when the link is there.
 
-use super::{Context, Fact, Findings, Oracle};
+use super::{Context, Fact, Findings, Noise, Oracle};
 use alpenglow_node::protocol::event::Event;
 use alpenglow_node::protocol::types::{BlockId, NodeId, Slot};
 use std::collections::BTreeMap;
@@ -60,6 +60,10 @@ impl Oracle for WindowAncestors {
             let low = BlockId::new(self.floor, Default::default());
             self.waiting = self.waiting.split_off(&low);
         }
+    }
+
+    fn ignores(&self, _: Noise) -> bool {
+        true
     }
 }
 

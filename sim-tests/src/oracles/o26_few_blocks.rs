@@ -3,7 +3,7 @@
 //! An alarm: the bound is derived, not a theorem of the paper. More blocks would mean that fallback
 //! votes help sides that they must not help; what stores four per slot would overflow.
 
-use super::{Context, Fact, Findings, Oracle};
+use super::{Context, Fact, Findings, Noise, Oracle};
 use alpenglow_node::protocol::types::{BlockId, NodeId};
 use std::collections::BTreeSet;
 
@@ -31,6 +31,10 @@ impl Oracle for FewBlocks {
             let detail = format!("{} blocks of slot {} are certified", blocks.len(), block.slot);
             out.report(cx, "O26", Some(block.slot), &[node], detail);
         }
+    }
+
+    fn ignores(&self, _: Noise) -> bool {
+        true
     }
 }
 

@@ -5,7 +5,7 @@
 //! same breach. That there is a last slice at all cannot be asked: a leader may crash, or give up a
 //! block that finality has passed.
 
-use super::{Context, Fact, Findings, Oracle};
+use super::{Context, Fact, Findings, Noise, Oracle};
 use alpenglow_node::protocol::event::Event;
 use alpenglow_node::protocol::types::{Hash, NodeId, Slot};
 use std::collections::BTreeMap;
@@ -42,6 +42,10 @@ impl Oracle for OneCommitment {
             return;
         };
         out.report(cx, "O27", Some(*slot), &[node], detail);
+    }
+
+    fn ignores(&self, _: Noise) -> bool {
+        true
     }
 }
 

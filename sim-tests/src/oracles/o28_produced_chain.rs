@@ -7,7 +7,7 @@
 //! its certificates, counted again; and what other correct nodes decoded is held against its words.
 
 use super::recount::is_ready;
-use super::{Context, Fact, Findings, Oracle};
+use super::{Context, Fact, Findings, Noise, Oracle};
 use alpenglow_node::protocol::event::Event;
 use alpenglow_node::protocol::types::{BlockId, NodeId, Slot};
 use std::collections::BTreeMap;
@@ -113,6 +113,10 @@ impl Oracle for ProducedChain {
             }
             _ => {}
         }
+    }
+
+    fn ignores(&self, _: Noise) -> bool {
+        true
     }
 }
 

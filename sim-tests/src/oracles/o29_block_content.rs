@@ -14,7 +14,7 @@
 //! wrong piece almost surely.
 
 use super::schedule::{ENOUGH_PIECES, PIECES};
-use super::{Context, Fact, Findings, Oracle};
+use super::{Context, Fact, Findings, Noise, Oracle};
 use alpenglow_node::crypto::erasure::Encoded;
 use alpenglow_node::protocol::block::Slice;
 use alpenglow_node::protocol::types::{BlockId, Hash, NodeId, Slot};
@@ -176,6 +176,10 @@ impl Oracle for BlockContent {
             let detail = format!("n{node} stores {block} wrongly: {flaw}");
             out.report(cx, "O29", Some(block.slot), &[node], detail);
         }
+    }
+
+    fn ignores(&self, _: Noise) -> bool {
+        true
     }
 }
 

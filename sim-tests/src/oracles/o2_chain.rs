@@ -8,7 +8,7 @@
 //! and a certificate needs correct votes, so below 20 % of byzantine stake no link is missing;
 //! where one is, nothing can be said.
 
-use super::{Context, Fact, Findings, Oracle};
+use super::{Context, Fact, Findings, Noise, Oracle};
 use alpenglow_node::protocol::event::Event;
 use alpenglow_node::protocol::types::{BlockId, NodeId, Slot};
 use std::collections::BTreeMap;
@@ -41,6 +41,10 @@ impl Oracle for Chain {
             out.report(cx, self.id(), Some(lower.slot), &[u, v], detail);
         }
         self.finals.insert(block.slot, mine);
+    }
+
+    fn ignores(&self, _: Noise) -> bool {
+        true
     }
 }
 

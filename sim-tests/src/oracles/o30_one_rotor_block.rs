@@ -5,7 +5,7 @@
 //! each node sees first, one node at a time. Evidence that comes after completion changes nothing.
 //! An incarnation that starts anew may rightly receive the block again.
 
-use super::{Context, Fact, Findings, Oracle, Scene};
+use super::{Context, Fact, Findings, Noise, Oracle, Scene};
 use alpenglow_node::protocol::event::{Event, Origin};
 use alpenglow_node::protocol::types::{BlockId, NodeId, Slot};
 use std::collections::BTreeMap;
@@ -62,6 +62,10 @@ impl Oracle for OneRotorBlock {
             }
             _ => {}
         }
+    }
+
+    fn ignores(&self, _: Noise) -> bool {
+        true
     }
 }
 

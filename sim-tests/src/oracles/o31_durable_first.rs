@@ -5,7 +5,7 @@
 //! vote is durable; and after each crash the disk itself must hold every vote that ever left, except
 //! below the end of its ledger, where votes no longer bind anybody.
 
-use super::{Context, Fact, Findings, Oracle, Scene};
+use super::{Context, Fact, Findings, Noise, Oracle, Scene};
 use alpenglow_node::protocol::types::{BlockId, NodeId, Slot};
 use alpenglow_node::protocol::vote::{Vote, VoteKind};
 use alpenglow_node::protocol::wire::Message;
@@ -84,6 +84,10 @@ impl Oracle for DurableFirst {
             }
             _ => {}
         }
+    }
+
+    fn ignores(&self, noise: Noise) -> bool {
+        noise == Noise::Rejections
     }
 }
 

@@ -4,7 +4,7 @@
 //! contradict each other. Evidence is meant for punishment, so a false one is a breach even where
 //! nothing else goes wrong. The leader of a slot is public.
 
-use super::{Context, Fact, Findings, Oracle};
+use super::{Context, Fact, Findings, Noise, Oracle};
 use alpenglow_node::protocol::event::Event;
 use alpenglow_node::protocol::types::NodeId;
 
@@ -31,6 +31,10 @@ impl Oracle for NoAccusation {
             let detail = format!("n{node} accuses n{accused} of {of} in slot {slot}");
             out.report(cx, "O33", Some(slot), &[node, accused], detail);
         }
+    }
+
+    fn ignores(&self, _: Noise) -> bool {
+        true
     }
 }
 

@@ -9,7 +9,7 @@
 //! vote of a correct node that enters a Pool must be one that this node cast in this cluster.
 
 use super::schedule::Schedule;
-use super::{Context, Fact, Findings, Oracle, Scene};
+use super::{Context, Fact, Findings, Noise, Oracle, Scene};
 use alpenglow_node::protocol::block::Commitment;
 use alpenglow_node::protocol::certificate::SignedVote;
 use alpenglow_node::protocol::types::{Hash, NodeId, Slot, Window};
@@ -149,6 +149,10 @@ impl Oracle for SignedBytes {
             _ if cx.history.floor > self.floor => self.forget(cx.history.floor),
             _ => {}
         }
+    }
+
+    fn ignores(&self, noise: Noise) -> bool {
+        noise == Noise::Rejections
     }
 }
 

@@ -5,7 +5,7 @@
 //! tip to the head of the cluster and the range of votes that it takes beyond. The caps here are
 //! for the worst that liars can fill those slots with; a leak passes them sooner or later.
 
-use super::{Context, Fact, Findings, Oracle};
+use super::{Context, Fact, Findings, Noise, Oracle};
 use alpenglow_node::protocol::event::Event;
 use alpenglow_node::protocol::params::{
     MAX_BLOCKS_PER_SLOT, MAX_OUTSTANDING_REQUESTS, MAX_POOLED_TRANSACTIONS,
@@ -73,6 +73,10 @@ impl Oracle for Bounded {
             }
             _ => {}
         }
+    }
+
+    fn ignores(&self, _: Noise) -> bool {
+        true
     }
 }
 

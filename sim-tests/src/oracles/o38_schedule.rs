@@ -7,7 +7,7 @@
 //! match the stake is a property of the schedule alone; `schedule` tests it.)
 
 use super::schedule::Schedule;
-use super::{Context, Fact, Findings, Oracle, Scene};
+use super::{Context, Fact, Findings, Noise, Oracle, Scene};
 use alpenglow_node::protocol::event::Event;
 use alpenglow_node::protocol::types::{NodeId, Slot};
 use std::collections::BTreeMap;
@@ -84,6 +84,10 @@ impl Oracle for OneSchedule {
             }
             _ => {}
         }
+    }
+
+    fn ignores(&self, _: Noise) -> bool {
+        true
     }
 }
 

@@ -4,7 +4,7 @@
 //! compared with one: the longest so far, which grows by whoever is ahead. Entries that a node
 //! wrote just before a crash, too late to report them, are read from its disk and count too.
 
-use super::{Context, Fact, Findings, Oracle, Scene};
+use super::{Context, Fact, Findings, Noise, Oracle, Scene};
 use alpenglow_node::protocol::event::Event;
 use alpenglow_node::protocol::types::{BlockId, NodeId};
 
@@ -49,6 +49,10 @@ impl Oracle for Prefix {
             }
         }
         *compared = ledger.len();
+    }
+
+    fn ignores(&self, _: Noise) -> bool {
+        true
     }
 }
 

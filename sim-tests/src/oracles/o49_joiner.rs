@@ -8,7 +8,7 @@
 //! standstill for what was lost and one repair.
 
 use super::bounds::Bounds;
-use super::{Context, Fact, Findings, Oracle, Scene};
+use super::{Context, Fact, Findings, Noise, Oracle, Scene};
 use crate::plan::Nanos;
 use alpenglow_node::protocol::event::Event;
 use alpenglow_node::protocol::types::{NodeId, Slot};
@@ -115,6 +115,10 @@ impl Oracle for Joiner {
             Fact::Event(Event::Sizes { .. }) => self.check(cx, out),
             _ => {}
         }
+    }
+
+    fn ignores(&self, _: Noise) -> bool {
+        true
     }
 
     fn finish(&mut self, cx: &Context<'_>, out: &mut Findings) {

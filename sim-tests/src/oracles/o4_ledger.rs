@@ -5,7 +5,7 @@
 //! and it must be what was stored as that block's effective parent (the last one stated, if the
 //! leader switched). An entry that only the disk tells of is judged by the stored link.
 
-use super::{Context, Fact, Findings, Oracle, Scene};
+use super::{Context, Fact, Findings, Noise, Oracle, Scene};
 use alpenglow_node::protocol::event::Event;
 use alpenglow_node::protocol::types::NodeId;
 
@@ -54,6 +54,10 @@ impl Oracle for Ledger {
             };
             out.report(cx, "O4", Some(block.slot), &[node], detail);
         }
+    }
+
+    fn ignores(&self, _: Noise) -> bool {
+        true
     }
 }
 

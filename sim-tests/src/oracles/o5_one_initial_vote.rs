@@ -5,7 +5,7 @@
 //! casts another one is as bad as a liar.
 
 use super::recount::is_initial;
-use super::{Context, Fact, Findings, Oracle};
+use super::{Context, Fact, Findings, Noise, Oracle};
 use alpenglow_node::protocol::types::NodeId;
 use alpenglow_node::protocol::vote::Vote;
 
@@ -27,6 +27,10 @@ impl Oracle for OneInitialVote {
                 out.report(cx, self.id(), Some(vote.slot), &[node], detail);
             }
         }
+    }
+
+    fn ignores(&self, _: Noise) -> bool {
+        true
     }
 }
 

@@ -5,7 +5,7 @@
 //! initial vote there is nothing to fall back from.
 
 use super::recount::is_initial;
-use super::{Context, Fact, Findings, Oracle};
+use super::{Context, Fact, Findings, Noise, Oracle};
 use alpenglow_node::protocol::types::NodeId;
 use alpenglow_node::protocol::vote::{Vote, VoteKind};
 
@@ -37,6 +37,10 @@ impl Oracle for FallbackVotes {
                 out.report(cx, self.id(), Some(vote.slot), &[node], detail);
             }
         }
+    }
+
+    fn ignores(&self, _: Noise) -> bool {
+        true
     }
 }
 

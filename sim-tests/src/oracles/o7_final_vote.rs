@@ -4,7 +4,7 @@
 //! correct stake for any other certificate of the slot, if those who cast F keep their word,
 //! before and after, over restarts.
 
-use super::{Context, Fact, Findings, Oracle};
+use super::{Context, Fact, Findings, Noise, Oracle};
 use alpenglow_node::protocol::types::NodeId;
 use alpenglow_node::protocol::vote::{Vote, VoteKind};
 use std::collections::BTreeSet;
@@ -41,6 +41,10 @@ impl Oracle for FinalVote {
             };
             out.report(cx, self.id(), Some(vote.slot), &[node], detail);
         }
+    }
+
+    fn ignores(&self, _: Noise) -> bool {
+        true
     }
 }
 

@@ -4,7 +4,7 @@
 //! casts it must know that this is the block of its own notar vote. A fast-finalization certificate
 //! is no substitute: it finalizes by itself, and nobody who holds only that has a reason to cast F.
 
-use super::{Context, Fact, Findings, Oracle};
+use super::{Context, Fact, Findings, Noise, Oracle};
 use alpenglow_node::protocol::types::NodeId;
 use alpenglow_node::protocol::vote::{CertificateId, CertificateKind, VoteKind};
 
@@ -32,6 +32,10 @@ impl Oracle for FinalNeedsNotarization {
                 out.report(cx, self.id(), Some(vote.slot), &[node], detail);
             }
         }
+    }
+
+    fn ignores(&self, _: Noise) -> bool {
+        true
     }
 }
 

@@ -5,7 +5,7 @@
 //! all of it. A final parent is allowed beside the own vote: there is only one such block, so it
 //! cannot split the voters, and a node that comes back in the middle of a window can go on.
 
-use super::{Context, Fact, Findings, Oracle};
+use super::{Context, Fact, Findings, Noise, Oracle};
 use alpenglow_node::protocol::types::NodeId;
 use alpenglow_node::protocol::vote::{Vote, VoteKind};
 
@@ -37,6 +37,10 @@ impl Oracle for NotarInWindow {
             };
             out.report(cx, self.id(), Some(vote.slot), &[node], detail);
         }
+    }
+
+    fn ignores(&self, _: Noise) -> bool {
+        true
     }
 }
 

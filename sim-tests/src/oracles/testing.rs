@@ -5,7 +5,7 @@
 //! Time stands still except for [`World::later`] and [`World::at`].
 
 use super::history::History;
-use super::{Context, Fact, Findings, Oracle, Scene, Violation, all, safety};
+use super::{Context, Fact, Findings, Noise, Oracle, Scene, Violation, all, safety};
 use crate::plan::{Budget, Plan};
 use alpenglow_node::crypto::Scheme;
 use alpenglow_node::host::keys::Keys;
@@ -190,8 +190,12 @@ impl World {
         let node = NodeId(node);
         self.history.take(self.at_ns, node, fact);
         let cx = Context { at_ns: self.at_ns, scene: &self.scene, history: &self.history };
+        let noise = Noise::of(&fact);
         for oracle in &mut self.oracles {
-            oracle.observe(&cx, node, fact, &mut self.findings);
+            // As in a run: whoever ignores what it needs does not find its bad world.
+            if noise.is_none_or(|noise| !oracle.ignores(noise)) {
+                oracle.observe(&cx, node, fact, &mut self.findings);
+            }
         }
         self.violations.extend(self.findings.take());
         self

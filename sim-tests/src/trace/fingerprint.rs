@@ -79,6 +79,8 @@ pub struct Fingerprint {
     every: u64,
     whole: Chain,
     nodes: Vec<Chain>,
+    /// Empty between two events; kept for its capacity.
+    words: Vec<u64>,
 }
 
 impl Fingerprint {
@@ -89,7 +91,8 @@ impl Fingerprint {
     /// If `every` is 0.
     pub fn new(nodes: usize, every: u64) -> Fingerprint {
         assert!(every > 0, "a checkpoint every 0 events");
-        Fingerprint { every, whole: Chain::new(every), nodes: vec![Chain::new(every); nodes] }
+        let nodes = vec![Chain::new(every); nodes];
+        Fingerprint { every, whole: Chain::new(every), nodes, words: Vec::new() }
     }
 
     /// Adds an event of `node` at virtual time `at_ns`. `kind` separates sorts of events and is at
@@ -110,7 +113,7 @@ impl Fingerprint {
     /// # Panics
     /// If there is no such node.
     pub fn event_bytes(&mut self, at_ns: u64, node: usize, kind: u64, bytes: &[u8]) {
-        let mut words = Vec::with_capacity(2 + bytes.len() / 8);
+        let mut words = std::mem::take(&mut self.words);
         words.push(bytes.len() as u64);
         for chunk in bytes.chunks(8) {
             let mut word = [0; 8];
@@ -118,6 +121,8 @@ impl Fingerprint {
             words.push(u64::from_le_bytes(word));
         }
         self.event(at_ns, node, kind, &words);
+        words.clear();
+        self.words = words;
     }
 
     /// Number of events so far.
