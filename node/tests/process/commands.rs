@@ -72,6 +72,57 @@ fn keygen_and_genesis_make_a_cluster_without_moving_secrets() {
     assert!(said.contains("a key that never voted"), "{said}");
 }
 
+/// A mistake is named in the words of the command, and leaves nothing that is in the way of the next
+/// attempt.
+#[test]
+fn a_cluster_that_cannot_be_leaves_nothing_behind() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("cluster");
+    let attempt = |arguments: &[&str]| {
+        let mut genesis = alpenglow();
+        genesis.args(["genesis", "--nodes", "2", "--out"]).arg(&out).args(arguments);
+        genesis
+    };
+    for (arguments, words) in [
+        (["--set", "delta=1s"], "timeout is 800ms, but must be above three times delta, 3s"),
+        (["--set", "delta=1"], "a duration with its unit, such as \"250ms\""),
+        (["--set", "quorum=51%"], "unknown field `quorum`"),
+        (["--stake", "1,2,3"], "3 stakes for 2 validators"),
+        (["--stake", "1,0"], "validator 1 has no stake"),
+    ] {
+        let error = fails(&mut attempt(&arguments));
+        assert_eq!(error.matches(words).count(), 1, "{error}");
+        assert_eq!(error.trim().lines().count(), 1, "{error}");
+    }
+    done(&mut attempt(&[]));
+}
+
+/// `inspect | head` is no failure of anybody.
+#[test]
+fn whoever_reads_may_go_away() {
+    let mut cluster = Cluster::new(1, &["block-time=20ms", "first-slice=2ms"]);
+    cluster.start(0);
+    cluster.wait_until(Duration::from_secs(60), "slot 20", |cluster| {
+        cluster.status(0).is_some_and(|status| status.height >= 20)
+    });
+    let error = fails(alpenglow().arg("backup").arg("--final").arg("--config").args([
+        cluster.config(0).as_path(),
+        "--out".as_ref(),
+        &cluster.root().join("last"),
+    ]));
+    assert!(error.contains("the node is running"), "{error}");
+    let left = fs::read_dir(cluster.root()).unwrap().count();
+    assert_eq!(left, 1, "the cluster, and nothing of the backup");
+    cluster.stop(0);
+    let mut inspect = alpenglow();
+    inspect.arg("inspect").arg("--all").arg(cluster.place(0));
+    let mut child = inspect.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success() && said.is_empty(), "{}: {said}", output.status);
+}
+
 #[test]
 fn a_key_that_others_can_read_is_refused_without_showing_it() {
     let cluster = Cluster::new(1, &[]);
