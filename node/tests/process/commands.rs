@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 use std::time::Duration;
 
-use alpenglow_node::host::config::{Config, Tls};
+use alpenglow_node::host::config::{Config, LogFormat, Tls};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -190,6 +190,34 @@ fn clients_and_operators_get_answers() {
     });
     assert!(limited || cfg!(debug_assertions), "500 a second is the limit");
     cluster.wait_ready(2);
+}
+
+/// Logs for machines: each line is an object with its level, its message and its node, and what
+/// speaks of a slot names it.
+#[test]
+fn logs_are_json_where_that_is_asked_for() {
+    let mut cluster = Cluster::new(1, &["block-time=100ms"]);
+    let text = fs::read_to_string(cluster.config(0)).unwrap();
+    let mut config: Config = toml::from_str(&text).unwrap();
+    config.log.format = LogFormat::Json;
+    config.log.level = "warn,alpenglow=debug,alpenglow_node=debug".to_owned();
+    fs::write(cluster.config(0), config.text()).unwrap();
+    cluster.start(0);
+    cluster.wait_until(Duration::from_secs(60), "slot 5", |cluster| {
+        cluster.status(0).is_some_and(|status| status.height >= 5)
+    });
+    cluster.stop(0);
+    let mut finalized = 0;
+    for line in cluster.said(0).lines() {
+        let said: serde_json::Value = serde_json::from_str(line).expect(line);
+        assert_eq!(said["node"], 0, "{line}");
+        assert!(said["level"].is_string() && said["timestamp"].is_string(), "{line}");
+        if said["message"] == "finalized" {
+            assert!(said["slot"].is_u64() && said["mode"].is_string(), "{line}");
+            finalized += 1;
+        }
+    }
+    assert!(finalized >= 5, "{}", cluster.said(0));
 }
 
 #[test]
