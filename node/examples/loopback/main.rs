@@ -11,7 +11,8 @@
 //! validator silent, and with that validator sending 5,000 forged votes per second to each other
 //! one; in each round again, so that whatever else this machine does meets all four alike. It fails
 //! unless every node that is not the target finalizes at least 80 % of the slots of the runs without
-//! flood and its p95 from the first shred of a slot to its complete block grows by at most 50 ms.
+//! flood and its p95 from the first shred of a slot to the shred that completes its block (the time
+//! in which the leader makes the block is in it) grows by at most 50 ms.
 //! The flooding takes processor time from the same machine; how much is printed.
 //!
 //! Databases go to the temporary directory (`TMPDIR`), so its disk is part of the figures.
@@ -128,7 +129,11 @@ async fn run(
                 matches!(counter.name().0, "datagrams_dropped" | "signature_checks_failed")
             })
             .filter(|counter| counters.get(**counter) > 0)
-            .map(|counter| format!("{} {}", counter.name().1, counters.get(*counter)))
+            .map(|counter| {
+                let (family, label) = counter.name();
+                let name = if label.is_empty() { family } else { label };
+                format!("{name} {}", counters.get(*counter))
+            })
             .collect();
         let shown = all[node].add(log, from, to);
         println!("  node {node}: {shown}; {}", dropped.join(", "));

@@ -2,6 +2,7 @@
 
 use super::config::Tls;
 use super::runtime::program;
+use crate::protocol::types::NodeId;
 use axum::Router;
 use axum::extract::connect_info::Connected;
 use axum_server::tls_rustls::RustlsConfig;
@@ -42,11 +43,12 @@ pub async fn load_tls(files: &Tls) -> io::Result<RustlsConfig> {
     })
 }
 
-/// Serves until [`HttpServer::stop`], on the current runtime.
+/// Serves for node `me` until [`HttpServer::stop`], on the current runtime.
 ///
 /// # Errors
 /// If the socket or the TLS files cannot be used.
 pub async fn serve(
+    me: NodeId,
     listener: TcpListener,
     router: Router,
     tls: Option<&Tls>,
@@ -55,9 +57,9 @@ pub async fn serve(
     let address = listener.local_addr()?;
     let handle = axum_server::Handle::new();
     let service = router.into_make_service_with_connect_info::<Client>();
-    let failed = |result: io::Result<()>| {
+    let failed = move |result: io::Result<()>| {
         if let Err(error) = result {
-            tracing::error!(%error, "the HTTP server ended");
+            tracing::error!(node = me.0, %error, "the HTTP server ended");
         }
     };
     match tls {

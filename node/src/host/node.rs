@@ -187,7 +187,7 @@ impl Prepared {
         let limiter = Mutex::new(Limiter::new(each, total, now));
         let rpc = Rpc { view: view.clone(), metrics, remote: handle.remote().clone(), limiter };
         let router = rpc::router(Arc::new(rpc));
-        let served = http::serve(sockets.http, router, config.tls.as_ref()).await;
+        let served = http::serve(me, sockets.http, router, config.tls.as_ref()).await;
         match served {
             Ok(http) => Ok(Node { handle, http, view }),
             Err(error) => {

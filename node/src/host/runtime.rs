@@ -268,6 +268,7 @@ impl Env for RealEnv {
 
 /// Works for the store until the node is gone.
 fn serve_store(
+    me: NodeId,
     mut store: Store,
     jobs: &std::sync::mpsc::Receiver<Job>,
     node: &mpsc::Sender<Arrival>,
@@ -283,14 +284,15 @@ fn serve_store(
                 counters.committed(took, result.is_ok());
                 committed(took);
                 if let Err(error) = &result {
-                    tracing::error!(%error, "the database failed; this node stops voting");
+                    let node = me.0;
+                    tracing::error!(node, %error, "the database failed; this node stops voting");
                 }
                 Arrival::Committed(result)
             }
             Job::Load(query) => match store.load(query) {
                 Ok(stored) => Arrival::Loaded(query, stored),
                 Err(error) => {
-                    tracing::warn!(%error, "the database could not read");
+                    tracing::warn!(node = me.0, %error, "the database could not read");
                     Arrival::Loaded(query, query.nothing())
                 }
             },
@@ -324,10 +326,11 @@ pub async fn start(setup: Setup) -> Result<Handle, StartError> {
     let remote = Remote { inbox: submit, jobs: jobs.clone() };
     let store = std::thread::Builder::new()
         .name(format!("store-{me}"))
-        .spawn(move || serve_store(store, &work, &node, &counting, committed))?;
+        .spawn(move || serve_store(me, store, &work, &node, &counting, committed))?;
     let datagrams = Arc::new(socket::Queue::new(committee.len()));
     let origin = Instant::now();
     let receiver = socket::Receiver::new(
+        me,
         socket.clone(),
         &committee,
         link.detach_opener(),

@@ -83,6 +83,9 @@ impl<'de> Deserialize<'de> for Size {
         deserializer.deserialize_str(Quantity {
             what: "a size with its unit, such as \"64MiB\"",
             read: |text| {
+                if text.trim_end().ends_with(|last: char| last.is_ascii_digit()) {
+                    return Err("there is no unit".to_owned());
+                }
                 let size = text.parse::<bytesize::ByteSize>()?;
                 usize::try_from(size.0).map(Size).map_err(|error| error.to_string())
             },
@@ -139,6 +142,11 @@ mod tests {
             let text = format!("{bad}\nsize = \"1MiB\"\nhex = \"ab01\"");
             let error = toml::from_str::<All>(&text).unwrap_err().to_string();
             assert!(error.contains("a duration with its unit, such as \"250ms\""), "{error}");
+        }
+        for bad in ["size = 64", "size = \"64\"", "size = \"1 pizza\""] {
+            let text = format!("{bad}\nspan = \"1s\"\nhex = \"ab01\"");
+            let error = toml::from_str::<All>(&text).unwrap_err().to_string();
+            assert!(error.contains("a size with its unit, such as \"64MiB\""), "{error}");
         }
         let short = "span = \"1s\"\nsize = \"1MiB\"\nhex = \"ab\"";
         assert!(toml::from_str::<All>(short).unwrap_err().to_string().contains("2 bytes"));

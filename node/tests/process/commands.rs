@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 use std::time::Duration;
 
-use alpenglow_node::host::config::{Config, Tls};
+use alpenglow_node::host::config::{Config, LogFormat, Tls};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -70,6 +70,57 @@ fn keygen_and_genesis_make_a_cluster_without_moving_secrets() {
     let said = done(&mut check("bob"));
     assert!(said.contains("validator 1 with stake 30 of 100"), "{said}");
     assert!(said.contains("a key that never voted"), "{said}");
+}
+
+/// A mistake is named in the words of the command, and leaves nothing that is in the way of the next
+/// attempt.
+#[test]
+fn a_cluster_that_cannot_be_leaves_nothing_behind() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("cluster");
+    let attempt = |arguments: &[&str]| {
+        let mut genesis = alpenglow();
+        genesis.args(["genesis", "--nodes", "2", "--out"]).arg(&out).args(arguments);
+        genesis
+    };
+    for (arguments, words) in [
+        (["--set", "delta=1s"], "timeout is 800ms, but must be above three times delta, 3s"),
+        (["--set", "delta=1"], "a duration with its unit, such as \"250ms\""),
+        (["--set", "quorum=51%"], "unknown field `quorum`"),
+        (["--stake", "1,2,3"], "3 stakes for 2 validators"),
+        (["--stake", "1,0"], "validator 1 has no stake"),
+    ] {
+        let error = fails(&mut attempt(&arguments));
+        assert_eq!(error.matches(words).count(), 1, "{error}");
+        assert_eq!(error.trim().lines().count(), 1, "{error}");
+    }
+    done(&mut attempt(&[]));
+}
+
+/// `inspect | head` is no failure of anybody.
+#[test]
+fn whoever_reads_may_go_away() {
+    let mut cluster = Cluster::new(1, &["block-time=20ms", "first-slice=2ms"]);
+    cluster.start(0);
+    cluster.wait_until(Duration::from_secs(60), "slot 20", |cluster| {
+        cluster.status(0).is_some_and(|status| status.height >= 20)
+    });
+    let error = fails(alpenglow().arg("backup").arg("--final").arg("--config").args([
+        cluster.config(0).as_path(),
+        "--out".as_ref(),
+        &cluster.root().join("last"),
+    ]));
+    assert!(error.contains("the node is running"), "{error}");
+    let left = fs::read_dir(cluster.root()).unwrap().count();
+    assert_eq!(left, 1, "the cluster, and nothing of the backup");
+    cluster.stop(0);
+    let mut inspect = alpenglow();
+    inspect.arg("inspect").arg("--all").arg(cluster.place(0));
+    let mut child = inspect.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success() && said.is_empty(), "{}: {said}", output.status);
 }
 
 #[test]
@@ -139,6 +190,34 @@ fn clients_and_operators_get_answers() {
     });
     assert!(limited || cfg!(debug_assertions), "500 a second is the limit");
     cluster.wait_ready(2);
+}
+
+/// Logs for machines: each line is an object with its level, its message and its node, and what
+/// speaks of a slot names it.
+#[test]
+fn logs_are_json_where_that_is_asked_for() {
+    let mut cluster = Cluster::new(1, &["block-time=100ms"]);
+    let text = fs::read_to_string(cluster.config(0)).unwrap();
+    let mut config: Config = toml::from_str(&text).unwrap();
+    config.log.format = LogFormat::Json;
+    config.log.level = "warn,alpenglow=debug,alpenglow_node=debug".to_owned();
+    fs::write(cluster.config(0), config.text()).unwrap();
+    cluster.start(0);
+    cluster.wait_until(Duration::from_secs(60), "slot 5", |cluster| {
+        cluster.status(0).is_some_and(|status| status.height >= 5)
+    });
+    cluster.stop(0);
+    let mut finalized = 0;
+    for line in cluster.said(0).lines() {
+        let said: serde_json::Value = serde_json::from_str(line).expect(line);
+        assert_eq!(said["node"], 0, "{line}");
+        assert!(said["level"].is_string() && said["timestamp"].is_string(), "{line}");
+        if said["message"] == "finalized" {
+            assert!(said["slot"].is_u64() && said["mode"].is_string(), "{line}");
+            finalized += 1;
+        }
+    }
+    assert!(finalized >= 5, "{}", cluster.said(0));
 }
 
 #[test]

@@ -72,6 +72,7 @@ impl Queue {
 
 /// Reads the socket.
 pub(super) struct Receiver {
+    me: NodeId,
     socket: Arc<UdpSocket>,
     state: UdpSocketState,
     opener: Opener,
@@ -83,6 +84,7 @@ pub(super) struct Receiver {
 
 impl Receiver {
     pub(super) fn new(
+        me: NodeId,
         socket: Arc<UdpSocket>,
         committee: &Committee,
         opener: Opener,
@@ -94,7 +96,7 @@ impl Receiver {
         let _ = state.set_recv_buffer_size((&*socket).into(), SOCKET_BUFFER);
         let _ = state.set_send_buffer_size((&*socket).into(), SOCKET_BUFFER);
         let limits = Limits::new(committee.len(), committee.params());
-        Ok(Receiver { socket, state, opener, limits, queue, counters, origin })
+        Ok(Receiver { me, socket, state, opener, limits, queue, counters, origin })
     }
 
     /// Until it is aborted.
@@ -111,7 +113,7 @@ impl Receiver {
             let filled = match self.socket.async_io(Interest::READABLE, read).await {
                 Ok(filled) => filled,
                 Err(error) => {
-                    tracing::debug!(%error, "the socket could not be read");
+                    tracing::debug!(node = self.me.0, %error, "the socket could not be read");
                     tokio::task::yield_now().await;
                     continue;
                 }
