@@ -96,12 +96,14 @@ impl Budget {
         let moments: Vec<Nanos> = moments.into_iter().collect();
         let slack = slack(world, world.disk.sync);
         let observers = observers::of(world);
-        let phase = |(i, start): (usize, &Nanos)| {
-            phase(world, &observers, slack, *start, moments.get(i + 1))
-        };
+        let mut phases: Vec<Phase> = Vec::with_capacity(moments.len());
+        for (i, start) in moments.iter().enumerate() {
+            let mut phase = phase(world, &observers, slack, *start, moments.get(i + 1));
+            phase.reasons.extend(liars::split(world, &phases, &phase));
+            phases.push(phase);
+        }
         let stake = |node: &u16| world.nodes[usize::from(*node)].stake;
         let byzantine = world.byzantine().iter().map(stake).sum();
-        let phases = moments.iter().enumerate().map(phase).collect();
         Budget { total: world.total_stake(), byzantine, slack, phases }
     }
 
@@ -400,7 +402,6 @@ fn phase(
     if u128::from(phase.byzantine) * 5 >= u128::from(total) {
         phase.reasons.push(Reason::Byzantine { stake: phase.byzantine, total });
     }
-    phase.reasons.extend(liars::split(&active, phase.reachable, total));
     phase.reasons.extend(base_reasons(world, slack, start));
     phase
 }

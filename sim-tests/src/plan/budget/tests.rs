@@ -422,12 +422,21 @@ fn liars_count_over_the_whole_run() {
     assert_eq!(Budget::of(&same).at(Nanos::from_secs(11)).reachable, 801);
 
     let split = world(STAKES, HEAL, &(lie("[\"vote-spam\", \"twins\"]", 0, 12) + &crash));
-    assert_eq!(promised(&split), [(0, Some(12)), (17, None)]);
+    assert_eq!(promised(&split), [(0, Some(12)), (20, None)], "what is split stays split");
     assert_eq!(
         Budget::of(&split).explain(Nanos(0), Nanos::from_secs(60)),
         ["leaders split the votes while only 60.1 % are correct and in touch from 12.000 s to \
-          17.000 s: byzantine #1"]
+          20.000 s: byzantine #1"]
     );
+    // Once something is final above what was split, it owes nothing any more.
+    let late = fault("crash", 49, 1, "nodes = [2]");
+    let mut long = world(STAKES, HEAL, &(lie("\"twins\"", 0, 12) + &late));
+    assert_eq!(promised(&long), [(0, Some(49)), (50, None)]);
+    long.params.standstill = Nanos::from_secs(1);
+    long.params.delta_timeout = Nanos::from_millis(100);
+    long.params.delta = Nanos::from_millis(30);
+    long.params.delta_block = Nanos::from_millis(100);
+    assert_eq!(promised(&long), [(0, None)]);
 
     let both = lie("\"twins\"", 0, 30) + &lie("\"twins\"", 1, 40);
     let refused = plan(STAKES, HEAL, &both).expand(1).unwrap_err();
