@@ -264,7 +264,9 @@ const SYNCS_PER_WRITE: u64 = 2;
 fn slack(world: &Concrete, sync: Nanos) -> Nanos {
     let sync = sync.0.saturating_add(world.disk.sync_jitter.of(sync.0));
     let sync = sync.saturating_mul(SYNCS_PER_WRITE);
-    let input = world.cpu.verify.0.max(world.cpu.decode.0);
+    // The input that completes a block pays for all its slices.
+    let block = world.cpu.decode.0.saturating_mul(u64::from(world.params.max_slices));
+    let input = world.cpu.verify.0.max(block);
     let time = 3 * u128::from(sync) + 2 * u128::from(input) + u128::from(world.network.grid.0);
     let time = time + u128::from(Nanos::from_millis(1).0);
     let late = if world.run.buggify.0 > 0 { 3 * LATE_PER_WRITE.0 } else { 0 };

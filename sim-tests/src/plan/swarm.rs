@@ -112,7 +112,7 @@ impl Swarm {
             net.network,
             world::disk(&at("disk")),
             clocks,
-            world::cpu(&at("cpu"), nodes),
+            world::cpu(&at("cpu"), nodes, time.max_slices),
             world::workload(&at("workload")),
             self.expect(promised),
             faults,

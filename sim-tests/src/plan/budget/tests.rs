@@ -348,13 +348,22 @@ fn fault_points_cost_slack() {
 
 #[test]
 fn slack_counts_syncs_inputs_grid_and_drift() {
-    let base = "disk = { sync = \"2ms\", sync_jitter = \"50%\" }\ncpu = { decode = \"1ms\" }\n\
-                network = { grid = \"100us\" }\n";
+    let base = "disk = { sync = \"2ms\", sync_jitter = \"50%\" }\ncpu = { decode = \"500us\" }\n\
+                network = { grid = \"100us\" }\nparams = { max_slices = 2 }\n";
     let mut world = world("1, 1", HEAL, base);
     assert_eq!(Budget::of(&world).slack, Nanos(21_100_000));
     world.nodes[1].clock_drift.0 = -100_000_000;
     assert_eq!(Budget::of(&world).slack, Nanos(23_210_000));
     assert!(Budget::of(&world).safety());
+}
+
+#[test]
+fn a_clock_that_is_behind_starts_late() {
+    let mut world = world("1, 1, 1", HEAL, "");
+    world.nodes[0].clock_offset.0 = -300_000_000;
+    world.nodes[1].clock_offset.0 = 300_000_000;
+    let times = [0, 1, 2].map(|node| world.hampered(node));
+    assert_eq!(times, [vec![(Nanos(0), Nanos::from_millis(300))], vec![], vec![]]);
 }
 
 fn any_fault(nodes: usize) -> impl Strategy<Value = (bool, Vec<bool>, u8)> {

@@ -105,6 +105,7 @@ pub(super) struct Time {
     pub(super) run: String,
     /// When the network heals; 0 if it is never ill.
     pub(super) heal_ms: u64,
+    pub(super) max_slices: u64,
 }
 
 impl Time {
@@ -132,7 +133,8 @@ impl Time {
         let heal_ms = if calm { 0 } else { dice.between("heal", 4_000, 16_000) };
         // An epoch must outlast what keeps it from finality (see `Budget`).
         let windows = (heal_ms + standstill + poll).div_ceil(timeout + first) + 17;
-        let epoch = dice.pick("epoch", &[4 * windows, 4 * windows + 40, 18_000]);
+        let least = if calm { dice.between("least epoch", 2, 12) } else { windows };
+        let epoch = dice.pick("epoch", &[4 * least, 4 * least + 40, 18_000]);
         let end_ms = heal_ms + dice.between("after", 4_000, 10_000);
         Time {
             params: format!(
@@ -146,6 +148,7 @@ impl Time {
             ),
             run: format!("[run]\nduration = \"{end_ms}ms\"\nheal_at = \"{heal_ms}ms\"\n"),
             heal_ms,
+            max_slices: slices,
         }
     }
 }
@@ -175,13 +178,14 @@ pub(super) fn buggify(dice: &Dice) -> String {
 }
 
 /// What checks cost, as long as the votes of a slot leave most of it free.
-pub(super) fn cpu(dice: &Dice, nodes: u16) -> String {
+pub(super) fn cpu(dice: &Dice, nodes: u16, max_slices: u64) -> String {
     if !dice.chance("busy", 200) {
         return String::new();
     }
     let most = (10_000 / u64::from(nodes)).max(2);
     let verify = dice.octaves("verify", 1, most);
-    let decode = dice.octaves("decode", 10, 1_000);
+    // A whole block must be reconstructed in time.
+    let decode = dice.octaves("decode", 5, 2_400 / max_slices);
     format!("[cpu]\nverify = \"{verify}us\"\ndecode = \"{decode}us\"\n")
 }
 
