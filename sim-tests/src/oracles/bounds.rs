@@ -105,6 +105,8 @@ impl Bounds {
 #[derive(Debug)]
 pub struct Uptime {
     since: Vec<Option<u64>>,
+    /// Who does not vote, because of its disk.
+    observing: Vec<bool>,
     /// When the plan starves it, slows its disk or bends its clock.
     hampered: Vec<Vec<(u64, u64)>>,
     now_ns: u64,
@@ -118,6 +120,7 @@ impl Uptime {
         let hampered = |node| scene.plan.hampered(node as u16).into_iter().map(times).collect();
         Uptime {
             since: vec![None; nodes.len()],
+            observing: vec![false; nodes.len()],
             hampered: nodes.map(hampered).collect(),
             now_ns: 0,
         }
@@ -128,10 +131,16 @@ impl Uptime {
         self.pass(cx.at_ns);
         let entry = &mut self.since[node.index()];
         match fact {
-            Fact::Started(_) | Fact::Paused(false) => *entry = Some(cx.at_ns),
+            Fact::Started(_) => {
+                (*entry, self.observing[node.index()]) = (Some(cx.at_ns), false);
+            }
+            // Who has stopped voting does not begin again before it starts anew.
+            Fact::Paused(false) if !self.observing[node.index()] => *entry = Some(cx.at_ns),
             Fact::Crashed | Fact::Paused(true) => *entry = None,
             // An observer counts as crashed (10.4).
-            Fact::Event(Event::Standing(Standing::Observing)) => *entry = None,
+            Fact::Event(Event::Standing(Standing::Observing)) => {
+                (*entry, self.observing[node.index()]) = (None, true);
+            }
             _ => {}
         }
     }

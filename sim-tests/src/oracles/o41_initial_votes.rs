@@ -76,7 +76,9 @@ impl Oracle for InitialVotes {
 
 #[cfg(test)]
 mod tests {
+    use crate::oracles::Fact;
     use crate::oracles::testing::*;
+    use alpenglow_node::protocol::event::{Event, Standing};
 
     /// Timers of window 1, set at 0.1 s: slot 4 is due 0.8 s + 0.4 s later.
     fn waiting(growth: u64) -> World {
@@ -108,6 +110,19 @@ mod tests {
         };
         assert_eq!(starved("81ms").len(), 1, "n1 only: n0 got its timers before it was free");
         assert_eq!(starved("80ms").len(), 2, "that was over before");
+    }
+
+    /// A node whose disk fails has stopped voting; standing still for a while changes nothing.
+    #[test]
+    fn observers_owe_nothing() {
+        let observing = Event::Standing(Standing::Observing);
+        let paused = |world: World| {
+            let world = world.fact(0, Fact::Paused(true)).at(300);
+            world.fact(0, Fact::Paused(false)).timers(0, 4, 0).at(1_600).tick(0).found().len()
+        };
+        let world = || World::watched_by("O41", &[1; 5]).at(200);
+        assert_eq!(paused(world().event(0, observing)), 0);
+        assert_eq!(paused(world()), 1, "who votes owes its vote after a pause too");
     }
 
     /// Five windows of growth are 27 % more: 0.8 s become 1.02 s.

@@ -96,12 +96,14 @@ impl Budget {
         let moments: Vec<Nanos> = moments.into_iter().collect();
         let slack = slack(world, world.disk.sync);
         let observers = observers::of(world);
-        let phase = |(i, start): (usize, &Nanos)| {
-            phase(world, &observers, slack, *start, moments.get(i + 1))
-        };
+        let mut phases: Vec<Phase> = Vec::with_capacity(moments.len());
+        for (i, start) in moments.iter().enumerate() {
+            let mut phase = phase(world, &observers, slack, *start, moments.get(i + 1));
+            phase.reasons.extend(liars::split(world, &phases, &phase));
+            phases.push(phase);
+        }
         let stake = |node: &u16| world.nodes[usize::from(*node)].stake;
         let byzantine = world.byzantine().iter().map(stake).sum();
-        let phases = moments.iter().enumerate().map(phase).collect();
         Budget { total: world.total_stake(), byzantine, slack, phases }
     }
 
@@ -262,7 +264,9 @@ const SYNCS_PER_WRITE: u64 = 2;
 fn slack(world: &Concrete, sync: Nanos) -> Nanos {
     let sync = sync.0.saturating_add(world.disk.sync_jitter.of(sync.0));
     let sync = sync.saturating_mul(SYNCS_PER_WRITE);
-    let input = world.cpu.verify.0.max(world.cpu.decode.0);
+    // The input that completes a block pays for all its slices.
+    let block = world.cpu.decode.0.saturating_mul(u64::from(world.params.max_slices));
+    let input = world.cpu.verify.0.max(block);
     let time = 3 * u128::from(sync) + 2 * u128::from(input) + u128::from(world.network.grid.0);
     let time = time + u128::from(Nanos::from_millis(1).0);
     let late = if world.run.buggify.0 > 0 { 3 * LATE_PER_WRITE.0 } else { 0 };
@@ -400,7 +404,6 @@ fn phase(
     if u128::from(phase.byzantine) * 5 >= u128::from(total) {
         phase.reasons.push(Reason::Byzantine { stake: phase.byzantine, total });
     }
-    phase.reasons.extend(liars::split(&active, phase.reachable, total));
     phase.reasons.extend(base_reasons(world, slack, start));
     phase
 }

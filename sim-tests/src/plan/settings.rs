@@ -194,9 +194,9 @@ impl CrashMode {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Cpu {
-    /// One signature check.
+    /// Checking one vote or certificate.
     pub verify: Nanos,
-    /// Reconstructing one slice.
+    /// Reconstructing one slice, with the checks of its shreds.
     pub decode: Nanos,
 }
 

@@ -10,19 +10,36 @@
 //!
 //! The result is the text of a plan, which is then read like any other: what the file with
 //! `[swarm]` states itself, or `--set`, stays as it is, and only the rest is drawn. Draws have
-//! names, as everywhere: `--set cluster.nodes=7` leaves all others as they were.
+//! names, as everywhere: `--set run.buggify=0%` leaves all others as they were, and so does one
+//! more kind of fault or one more way to lie.
 //!
-//! What is drawn stays within the budget: until `heal_at` anything goes, because what the world
-//! breaks there is known; afterwards the network is clean and fast enough for the drawn Δ, and at
-//! least 60 % of the stake is honest and alive.
+//! What is drawn stays within the budget, unless the file says otherwise. Until `heal_at` anything
+//! goes, because what the world breaks there is known. Afterwards the network is clean and fast
+//! enough for the drawn Δ; less than 20 % of the stake lies, and of the rest enough comes back that
+//! 60 % of all stake is honest and votes. One combination is promised no progress: leaders that
+//! split the votes while not more than 80 % is correct and in touch (A3). It is drawn now and then,
+//! and such a plan says `liveness = false`; as a rule so much stake comes back that the lies may go
+//! on.
+//!
+//! | what | where |
+//! |---|---|
+//! | network, time, disks, clocks, processors, clients | `swarm/world.rs` |
+//! | who lies, how and when | `swarm/liars.rs` |
+//! | all other faults, one row for each way to draw one | `swarm/faults.rs` |
+//! | whom they hit, and who may be missing for good | `swarm/whom.rs` |
 
-use super::draw::Draw;
-use super::shape::StakeShape;
+use super::behaviour::BEHAVIOURS;
+use dice::Dice;
 use serde::Deserialize;
 use std::collections::BTreeSet;
-use std::fmt::Write;
+use whom::Whom;
+use world::{Net, Time};
 
+mod dice;
 mod faults;
+mod liars;
+mod whom;
+mod world;
 
 /// What may be drawn; the defaults are the widest.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -32,13 +49,15 @@ pub struct Swarm {
     pub nodes: [u16; 2],
     /// The most faults.
     pub faults: u8,
-    /// Kinds of faults that are never drawn.
+    /// Kinds of faults and behaviours that are never drawn, as a plan or the swarm calls them.
     pub without: BTreeSet<String>,
+    /// More than a fifth of the stake lies. Safety may break then, and no progress is promised.
+    pub over_budget: bool,
 }
 
 impl Default for Swarm {
     fn default() -> Self {
-        Swarm { nodes: [4, 100], faults: 14, without: BTreeSet::new() }
+        Swarm { nodes: [4, 100], faults: 14, without: BTreeSet::new(), over_budget: false }
     }
 }
 
@@ -50,9 +69,12 @@ impl Swarm {
             let what = format!("a swarm of {least} to {most} nodes");
             return Err((what, "write [least, most] from 4 to 400".into()));
         }
-        let known = faults::KINDS.map(|kind| kind.name);
-        match self.without.iter().find(|name| !known.contains(&name.as_str())) {
+        let kinds = faults::KINDS.iter().flat_map(|kind| [kind.kind, kind.name]);
+        let known = kinds.chain(["byzantine"]).chain(BEHAVIOURS.map(|behaviour| behaviour.name));
+        let known: BTreeSet<&str> = known.collect();
+        match self.without.iter().find(|name| !known.contains(name.as_str())) {
             Some(name) => {
+                let known: Vec<&str> = known.into_iter().collect();
                 let what = format!("a swarm draws no {name:?} anyway");
                 Err((what, format!("name some of {}", known.join(", "))))
             }
@@ -60,30 +82,67 @@ impl Swarm {
         }
     }
 
+    /// Whether this kind is never drawn.
+    fn leaves_out(&self, kind: &faults::Kind) -> bool {
+        self.without.contains(kind.name) || self.without.contains(kind.kind)
+    }
+
     /// The plan that `seed` draws.
     pub(super) fn write(&self, seed: u64) -> String {
-        let at = |subject: &'static str| Dice { seed, subject: subject.into() };
-        let mut text = String::new();
+        let at = |subject: &'static str| Dice::about(seed, subject);
         let nodes = self.size(&at("cluster"));
-        let (stake, stakes) = stake(&at("cluster"), usize::from(nodes));
+        let (stake, stakes) = world::stake(&at("cluster"), usize::from(nodes));
         let net = Net::draw(&at("network"));
-        let time = Time::draw(&at("time"), &net, nodes);
-        let (disk, cpu) = (disk(&at("disk")), cpu(&at("cpu"), nodes));
-        let sections = [
-            format!("[cluster]\nnodes = {nodes}\nstake = {stake}\n{}", net.regions),
-            format!("crypto = {:?}\n", crypto(&at("cluster"), nodes)),
+        let (clocks, drift) = world::clocks(&at("clocks"));
+        let time = Time::draw(&at("time"), &net, drift, nodes);
+        let (_, regions) = net.shape.place(&stakes);
+        let mut whom = Whom { stakes, regions, liars: Vec::new(), lost: Vec::new() };
+        let mut faults = String::new();
+        let splits = liars::write(self, seed, &mut whom, time.heal_ms, &mut faults);
+        self.lose(&at("lost"), splits, &mut whom);
+        let gone = faults::write(self, seed, &whom, time.heal_ms, &mut faults);
+        let gone: Vec<u16> = gone.into_iter().chain(whom.liars.iter().copied()).collect();
+        let promised = !splits || whom.total() - whom.stake(&gone) >= withstands(whom.total());
+        [
+            format!("[cluster]\nnodes = {nodes}\nstake = {stake}\nregions = {}\n", net.regions),
+            format!("crypto = {:?}\n", world::crypto(&at("cluster"), nodes)),
             time.params,
-            format!("[run]\nduration = \"{}ms\"\nheal_at = \"{}ms\"\n", time.end_ms, time.heal_ms),
+            time.run,
+            world::buggify(&at("host")),
             net.network,
-            disk,
-            clocks(&at("clocks")),
-            cpu,
-            workload(&at("workload")),
-            "[expect]\nrecovery = \"<bound\"\n".into(),
-        ];
-        sections.iter().for_each(|section| text.push_str(section));
-        faults::write(self, seed, &stakes, time.heal_ms, &mut text);
-        text
+            world::disk(&at("disk")),
+            clocks,
+            world::cpu(&at("cpu"), nodes, time.max_slices),
+            world::workload(&at("workload")),
+            self.expect(promised),
+            faults,
+        ]
+        .concat()
+    }
+
+    /// Draws who may be missing for good.
+    fn lose(&self, dice: &Dice, splits: bool, whom: &mut Whom) {
+        let (total, liars) = (whom.total(), whom.stake(&whom.liars));
+        let stall = self.over_budget || dice.chance("stall", 250);
+        // Two fifths may be missing, unless progress is owed although leaders split the votes.
+        let least = if splits && !stall { withstands(total) } else { (3 * total).div_ceil(5) };
+        let most = total.saturating_sub(least).saturating_sub(liars);
+        let share = match dice.weighted("share", &[2, 2, 2, 1]) {
+            0 => return,
+            1 => most,
+            2 => most.min(total / 5),
+            _ => most.min(whom.permille(dice.between("permille", 30, 400))),
+        };
+        whom.lost = whom.some(dice, share, &whom.liars).unwrap_or_default();
+    }
+
+    /// What such a plan expects.
+    fn expect(&self, promised: bool) -> String {
+        match (self.over_budget, promised) {
+            (true, _) => "[expect]\nsafety = \"may-break\"\nliveness = false\n".into(),
+            (false, true) => "[expect]\nrecovery = \"<bound\"\n".into(),
+            (false, false) => "[expect]\nliveness = false\n".into(),
+        }
     }
 
     /// Small clusters are cheap and show most; large ones come now and then.
@@ -102,209 +161,9 @@ impl Swarm {
     }
 }
 
-/// Named draws about one subject.
-pub(super) struct Dice {
-    seed: u64,
-    subject: String,
-}
-
-impl Dice {
-    fn draw(&self, name: &str) -> Draw {
-        Draw::new(self.seed, ["swarm", &self.subject, name])
-    }
-
-    /// Uniform, both ends included.
-    fn between(&self, name: &str, low: u64, high: u64) -> u64 {
-        self.draw(name).between(low, high)
-    }
-
-    /// True `permille` times of a thousand.
-    fn chance(&self, name: &str, permille: u64) -> bool {
-        self.draw(name).below(1_000) < permille
-    }
-
-    fn pick<T: Copy>(&self, name: &str, from: &[T]) -> T {
-        from[self.draw(name).below(from.len() as u64) as usize]
-    }
-
-    /// An index, each as likely as its weight.
-    fn weighted(&self, name: &str, weights: &[u64]) -> usize {
-        let mut left = self.draw(name).below(weights.iter().sum());
-        let found = weights.iter().position(|weight| {
-            let here = left < *weight;
-            left = left.saturating_sub(*weight);
-            here
-        });
-        found.expect("the draw is below the sum")
-    }
-
-    /// From `low` to `high` with all orders of magnitude alike: first how often to halve the top,
-    /// then within that octave.
-    fn octaves(&self, name: &str, low: u64, high: u64) -> u64 {
-        let mut draw = self.draw(name);
-        let octave = draw.below(u64::from((high / low.max(1)).max(1).ilog2()) + 1);
-        let top = high >> octave;
-        draw.between((top / 2).max(low), top.max(low))
-    }
-}
-
-/// Stakes as the plan writes them, and as they are.
-fn stake(dice: &Dice, nodes: usize) -> (String, Vec<u64>) {
-    let shape = match dice.pick("stake", &["mainnet", "equal", "whale", "primes"]) {
-        "mainnet" => StakeShape::Mainnet,
-        "equal" => StakeShape::Equal,
-        // One node of just under a fifth or just under two fifths of all, the rest alike: 3n
-        // against n-1 times 12 is a fifth, 8n against as much is two fifths.
-        "whale" => {
-            let rest = 12 * (nodes as u64 - 1);
-            let whale = if dice.chance("whale", 500) { rest / 4 } else { rest * 2 / 3 };
-            let mut stakes = vec![12; nodes];
-            stakes[nodes / 2] = whale.saturating_sub(1).max(1);
-            StakeShape::List(stakes)
-        }
-        _ => StakeShape::List(primes().take(nodes).collect()),
-    };
-    let stakes = shape.stakes(nodes).expect("4 to 400 nodes are possible");
-    let written = match &shape {
-        StakeShape::Mainnet => "\"mainnet\"".into(),
-        StakeShape::Equal => "\"equal\"".into(),
-        StakeShape::List(list) => format!("{list:?}"),
-    };
-    (written, stakes)
-}
-
-fn primes() -> impl Iterator<Item = u64> {
-    (2u64..).filter(|n| (2..).take_while(|d| d * d <= *n).all(|d| !n.is_multiple_of(d)))
-}
-
-/// Real signatures are slow, and what they forbid is tested elsewhere.
-fn crypto(dice: &Dice, nodes: u16) -> &'static str {
-    if nodes <= 7 && dice.chance("crypto", 100) { "bls" } else { "null" }
-}
-
-/// The network, and how late a message can be.
-struct Net {
-    regions: String,
-    network: String,
-    late_us: u64,
-}
-
-impl Net {
-    fn draw(dice: &Dice) -> Net {
-        let jitter = dice.pick("jitter", &[0, 0, 2, 5, 10, 20]);
-        let held_ms = if dice.chance("reordered", 300) { dice.between("held", 1, 60) } else { 0 };
-        // Late to at most 1 + 3·jitter of the median (see `shape::TRUNCATION`); the public
-        // figures spread wider than 5 % on some links: 300 ms hold them all.
-        let (regions, late_us) = if dice.chance("mainnet", 500) {
-            ("regions = \"mainnet\"\n".into(), 300_000 * (100 + 3 * jitter) / 115)
-        } else {
-            let us = dice.octaves("distance", 1_000, 200_000);
-            (format!("regions = {{ one-way = \"{us}us\" }}\n"), us * (100 + 3 * jitter) / 100 + 1)
-        };
-        let late_us = late_us.max(if regions.contains("mainnet") { 300_000 } else { 0 });
-        let mut network = format!("[network]\njitter = \"{jitter}%\"\n");
-        let share = |name: &str| dice.pick(name, &["0.1%", "0.5%", "1%", "3%", "10%"]);
-        for name in ["loss", "duplication", "corruption"] {
-            if dice.chance(&format!("{name}?"), 250) {
-                writeln!(network, "{name} = \"{}\"", share(name)).expect("a string takes it");
-            }
-        }
-        if dice.chance("bursts?", 200) {
-            let (length, gap) = (dice.octaves("burst", 5, 400), dice.octaves("gap", 400, 8_000));
-            let loss = dice.pick("burst loss", &[30, 60, 100]);
-            let line =
-                format!("{{ loss = \"{loss}%\", length = \"{length}ms\", gap = \"{gap}ms\" }}");
-            writeln!(network, "bursts = {line}").expect("a string takes it");
-        }
-        if held_ms > 0 {
-            let line =
-                format!("{{ share = \"{}\", delay = \"{held_ms}ms\" }}", share("held share"));
-            writeln!(network, "reordering = {line}").expect("a string takes it");
-        }
-        if dice.chance("bandwidth?", 500) {
-            let rate = dice.pick("bandwidth", &["1Gbps", "2Gbps", "10Gbps"]);
-            writeln!(network, "bandwidth = {rate:?}").expect("a string takes it");
-        }
-        if dice.chance("grid?", 100) {
-            network.push_str("grid = \"1ms\"\n");
-        }
-        Net { regions, network, late_us: late_us + 1_000 * held_ms }
-    }
-}
-
-/// Timing constants, and when the world heals.
-struct Time {
-    params: String,
-    heal_ms: u64,
-    end_ms: u64,
-}
-
-impl Time {
-    fn draw(dice: &Dice, net: &Net, nodes: u16) -> Time {
-        let late_ms = net.late_us.div_ceil(1_000);
-        // Half of the time the usual Δ, if that is enough.
-        let tight = late_ms + dice.between("margin", 2, 120);
-        let usual = late_ms <= 248 && dice.chance("usual", 500);
-        let delta = if usual { 250 } else { tight.max(20) };
-        let timeout = 3 * delta + if usual { 50 } else { dice.between("timeout", 1, 400) };
-        // Slots per run decide what it costs: large clusters have slow blocks.
-        let shortest = if nodes <= 14 { 120 } else { 300 };
-        let block = if usual { 400 } else { dice.between("block", shortest, 600) };
-        let standstill = dice.between("standstill", 4 * delta + timeout, 12_000);
-        let poll = dice.between("poll", 50, 800).min(standstill);
-        let growth = dice.pick("growth", &[1, 20, 50, 50, 100, 200]);
-        let interval = dice.between("slice", 20, 400);
-        let slices = dice.pick("slices", &[2, 3, 8, 64, 64]);
-        let first = dice.pick("first", &[1, 10, 10, 50]);
-        let heal_ms = dice.between("heal", 4_000, 16_000);
-        // An epoch must outlast what keeps it from finality (see `Budget`).
-        let windows = (heal_ms + standstill + poll).div_ceil(timeout + first) + 17;
-        let epoch = dice.pick("epoch", &[4 * windows, 4 * windows + 40, 18_000]);
-        let after = dice.between("after", 4_000, 10_000);
-        Time {
-            params: format!(
-                "[params]\ndelta = \"{delta}ms\"\ndelta_timeout = \"{timeout}ms\"\n\
-                 delta_block = \"{block}ms\"\ndelta_first = \"{first}ms\"\n\
-                 standstill = \"{standstill}ms\"\nstandstill_poll = \"{poll}ms\"\n\
-                 timeout_growth = \"{}.{}%\"\nslice_interval = \"{interval}ms\"\n\
-                 max_slices = {slices}\nepoch_slots = {epoch}\n",
-                growth / 10,
-                growth % 10
-            ),
-            heal_ms,
-            end_ms: heal_ms + after,
-        }
-    }
-}
-
-fn disk(dice: &Dice) -> String {
-    let sync = dice.octaves("sync", 20, 4_000);
-    let jitter = dice.pick("jitter", &[0, 10, 50]);
-    let crash = dice.pick("crash", &["keep", "lose", "tear"]);
-    format!("[disk]\nsync = \"{sync}us\"\nsync_jitter = \"{jitter}%\"\ncrash = {crash:?}\n")
-}
-
-fn clocks(dice: &Dice) -> String {
-    let offset = if dice.chance("offset?", 300) { dice.octaves("offset", 1, 1_000) } else { 0 };
-    let drift = if dice.chance("drift?", 300) { dice.octaves("drift", 1, 500) } else { 0 };
-    format!("[clocks]\noffset = \"{offset}ms\"\ndrift = \"{drift}ppm\"\n")
-}
-
-/// What checks cost, as long as the votes of a slot leave most of it free.
-fn cpu(dice: &Dice, nodes: u16) -> String {
-    if !dice.chance("busy", 200) {
-        return String::new();
-    }
-    let most = (10_000 / u64::from(nodes)).max(2);
-    let verify = dice.octaves("verify", 1, most);
-    let decode = dice.octaves("decode", 10, 1_000);
-    format!("[cpu]\nverify = \"{verify}us\"\ndecode = \"{decode}us\"\n")
-}
-
-fn workload(dice: &Dice) -> String {
-    let rate = if dice.chance("idle", 200) { 0 } else { dice.octaves("rate", 1, 400) };
-    let size = dice.octaves("size", 1, 1_000);
-    format!("[workload]\ntransactions_per_second = {rate}\nsize = \"{size}B\"\n")
+/// More than 80 % of the stake: so much of it correct and in touch stands leaders that split.
+fn withstands(total: u64) -> u64 {
+    4 * total / 5 + 1
 }
 
 #[cfg(test)]

@@ -1,20 +1,42 @@
 //! What lies cost: the premise about split blocks, and the limit of byzantine stake.
 
-use super::{Budget, Reason};
+use super::{Budget, MOST_FAILED_WINDOWS, Phase, Reason, SLOTS_PER_WINDOW};
 use crate::plan::concrete::Concrete;
 use crate::plan::concrete::check::Defect;
 use crate::plan::fault::{Effect, Fault, Premise};
-use crate::plan::units::percent;
+use crate::plan::units::{Nanos, percent};
 use std::collections::BTreeSet;
 
 /// A3: no two correct nodes reconstruct different blocks of one slot. Needed unless more than 80 %
-/// of the stake is correct and in touch.
-pub(super) fn split(active: &[&Fault], reachable: u64, total: u64) -> Option<Reason> {
+/// of the stake is correct and in touch. A slot that was split once stays open when the lie is over,
+/// and so do all windows behind it, until something above it is finalized: that is owed only after
+/// a stretch with a promise, long enough for the bound on recovery. `before` are the phases up to
+/// this one.
+pub(super) fn split(world: &Concrete, before: &[Phase], phase: &Phase) -> Option<Reason> {
+    let (stake, total) = (phase.reachable, world.total_stake());
+    if u128::from(stake) * 5 > u128::from(total) * 4 {
+        return None;
+    }
     let splits =
-        |f: &&&Fault| matches!(&f.effect, Effect::Byzantine { behaviour } if behaviour.split());
-    let causes: Vec<String> = active.iter().filter(splits).map(|f| f.label.clone()).collect();
-    let withstands = u128::from(reachable) * 5 > u128::from(total) * 4;
-    (!withstands && !causes.is_empty()).then_some(Reason::Split { stake: reachable, total, causes })
+        |f: &&Fault| matches!(&f.effect, Effect::Byzantine { behaviour } if behaviour.split());
+    let open =
+        |f: &&Fault| f.end.is_none_or(|end| end > phase.start || !settled(world, before, end));
+    let begun = world.faults.iter().filter(|f| f.start <= phase.start);
+    let causes: Vec<String> = begun.filter(splits).filter(open).map(|f| f.label.clone()).collect();
+    (!causes.is_empty()).then_some(Reason::Split { stake, total, causes })
+}
+
+/// Whether something had to be finalized between `since` and the end of these phases.
+fn settled(world: &Concrete, phases: &[Phase], since: Nanos) -> bool {
+    let p = &world.params;
+    let window = p.delta_timeout.0 + 3 * p.delta.0 + SLOTS_PER_WINDOW * p.delta_block.0;
+    let needed = p.standstill.0 + p.standstill_poll.0 + MOST_FAILED_WINDOWS * window;
+    let mut promised = 0;
+    phases.iter().filter(|phase| phase.start >= since).any(|phase| {
+        let length = phase.end.map_or(0, |end| end.0 - phase.start.0);
+        promised = if phase.reasons.is_empty() { promised + length } else { 0 };
+        promised >= needed
+    })
 }
 
 /// The refusal of a world with 20 % or more of byzantine stake, with the lie that reaches it.

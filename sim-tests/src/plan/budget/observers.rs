@@ -67,7 +67,9 @@ fn boot(world: &Concrete, node: u16, from: Nanos) -> Option<Nanos> {
 impl Concrete {
     /// The times in which `node` does things later than the slack of the budget allows, or by a
     /// clock that the plan's drift does not cover: its processor is starved, its disk slow, its
-    /// clock wrong. What it was doing when a fault ends may take as long as the fault makes it.
+    /// clock wrong. What it was doing when a fault ends may take as long as the fault makes it. And
+    /// a node whose wall clock is behind begins with window 0 when that clock reads the start time
+    /// of the genesis.
     pub fn hampered(&self, node: u16) -> Vec<(Nanos, Nanos)> {
         let hit = self.faults.iter().filter(|fault| fault.nodes.binary_search(&node).is_ok());
         let times = hit.filter_map(|fault| {
@@ -81,6 +83,8 @@ impl Concrete {
             let end = fault.end.map_or(u64::MAX, |end| end.0.saturating_add(longer));
             Some((fault.start, Nanos(end)))
         });
-        times.collect()
+        let offset = self.nodes[usize::from(node)].clock_offset.0;
+        let behind = (offset < 0).then(|| (Nanos(0), Nanos(offset.unsigned_abs())));
+        times.chain(behind).collect()
     }
 }

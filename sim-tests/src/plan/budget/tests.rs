@@ -348,13 +348,22 @@ fn fault_points_cost_slack() {
 
 #[test]
 fn slack_counts_syncs_inputs_grid_and_drift() {
-    let base = "disk = { sync = \"2ms\", sync_jitter = \"50%\" }\ncpu = { decode = \"1ms\" }\n\
-                network = { grid = \"100us\" }\n";
+    let base = "disk = { sync = \"2ms\", sync_jitter = \"50%\" }\ncpu = { decode = \"500us\" }\n\
+                network = { grid = \"100us\" }\nparams = { max_slices = 2 }\n";
     let mut world = world("1, 1", HEAL, base);
     assert_eq!(Budget::of(&world).slack, Nanos(21_100_000));
     world.nodes[1].clock_drift.0 = -100_000_000;
     assert_eq!(Budget::of(&world).slack, Nanos(23_210_000));
     assert!(Budget::of(&world).safety());
+}
+
+#[test]
+fn a_clock_that_is_behind_starts_late() {
+    let mut world = world("1, 1, 1", HEAL, "");
+    world.nodes[0].clock_offset.0 = -300_000_000;
+    world.nodes[1].clock_offset.0 = 300_000_000;
+    let times = [0, 1, 2].map(|node| world.hampered(node));
+    assert_eq!(times, [vec![(Nanos(0), Nanos::from_millis(300))], vec![], vec![]]);
 }
 
 fn any_fault(nodes: usize) -> impl Strategy<Value = (bool, Vec<bool>, u8)> {
@@ -422,12 +431,21 @@ fn liars_count_over_the_whole_run() {
     assert_eq!(Budget::of(&same).at(Nanos::from_secs(11)).reachable, 801);
 
     let split = world(STAKES, HEAL, &(lie("[\"vote-spam\", \"twins\"]", 0, 12) + &crash));
-    assert_eq!(promised(&split), [(0, Some(12)), (17, None)]);
+    assert_eq!(promised(&split), [(0, Some(12)), (20, None)], "what is split stays split");
     assert_eq!(
         Budget::of(&split).explain(Nanos(0), Nanos::from_secs(60)),
         ["leaders split the votes while only 60.1 % are correct and in touch from 12.000 s to \
-          17.000 s: byzantine #1"]
+          20.000 s: byzantine #1"]
     );
+    // Once something is final above what was split, it owes nothing any more.
+    let late = fault("crash", 49, 1, "nodes = [2]");
+    let mut long = world(STAKES, HEAL, &(lie("\"twins\"", 0, 12) + &late));
+    assert_eq!(promised(&long), [(0, Some(49)), (50, None)]);
+    long.params.standstill = Nanos::from_secs(1);
+    long.params.delta_timeout = Nanos::from_millis(100);
+    long.params.delta = Nanos::from_millis(30);
+    long.params.delta_block = Nanos::from_millis(100);
+    assert_eq!(promised(&long), [(0, None)]);
 
     let both = lie("\"twins\"", 0, 30) + &lie("\"twins\"", 1, 40);
     let refused = plan(STAKES, HEAL, &both).expand(1).unwrap_err();

@@ -12,7 +12,7 @@ run = { duration = "60s", heal_at = "50s" }
 network = { loss = "1%", jitter = "5%", bursts = { loss = "50%", length = "80ms", gap = "3s" } }
 disk = { sync = "1.5ms", sync_jitter = "20%", crash = "tear" }
 clocks = { offset = "2s", drift = "100ppm" }
-cpu = { verify = "100us", decode = "1ms" }
+cpu = { verify = "100us", decode = "200us" }
 workload = { transactions_per_second = 7, size = "1KiB" }
 expect = { recovery = "15s", caught_up = "20s", sometimes = ["repair"] }
 "#;
