@@ -185,8 +185,10 @@ mod tests {
         assert_eq!(wait(open(), 30).found(), [found], "once");
         let given = open().event(0, Event::SafeToNotar(block(5, A)));
         assert_eq!(wait(given, 30).found(), NOTHING);
-        let over = wait(open(), 9).finalized(0, block(6, B), Slow);
-        assert_eq!(wait(over, 30).found(), NOTHING, "finality has passed the slot");
+        let over = wait(open().finalized(0, block(6, B), Slow), 30);
+        assert_eq!(over.found(), [found], "finality comes after it and excuses nothing");
+        let last = open().cast(0, 5, Final);
+        assert_eq!(wait(last, 30).found(), NOTHING, "after F nothing is owed");
         let other = World::watched_by("O11", &[1; 5]).stored(0, block(5, A), block(4, A)).heard(
             0,
             &[1, 2],

@@ -35,7 +35,8 @@ impl<K> Default for Owed<K> {
 
 impl<K: Ord + Copy> Owed<K> {
     /// Takes a fact; `given` is what the node has just given. At a regular report it says what is
-    /// overdue of all that `owes` names for an open slot, each once.
+    /// overdue of all that `owes` names for a slot with stored votes, each once. A slot that finality
+    /// has passed meanwhile is no excuse: the conditions were there before, or nothing would be stored.
     pub fn take(
         &mut self,
         cx: &Context<'_>,
@@ -68,10 +69,9 @@ impl<K: Ord + Copy> Owed<K> {
         owes: impl Fn(&Scene, &NodeHistory, Slot, &Counts) -> Vec<K>,
     ) -> Vec<(Slot, K)> {
         let me = cx.history.of(node);
-        let highest = me.highest.map_or(Slot::GENESIS, |block| block.slot);
         let mut overdue = Vec::new();
         let mut still = BTreeMap::new();
-        for slot in me.votes.range(highest.next()..).map(|(slot, _)| *slot) {
+        for slot in me.votes.keys().copied() {
             let cast = me.cast_in.get(&slot).map_or(&[][..], Vec::as_slice);
             let counts = Counts::of(cx.scene, node, me, slot);
             if counts.own.is_none() || cast.contains(&VoteKind::Final) {

@@ -12,7 +12,7 @@ pub(super) const FORGETS_VOTES: Wrong = Wrong {
     name: "forgets-votes",
     about: "after a restart every node has forgotten the votes and blocks on its disk",
     caught_by: Some("O32"),
-    plans: &["crash-restart", "power-cut"],
+    plans: &["power-cut", "crash-restart"],
     made: Made::Around(|_, _, options| {
         options.tamper = Some(Arc::new(|_: NodeId, restored: &mut Restored| {
             restored.votes.clear();
