@@ -29,6 +29,7 @@ pub mod double_votes;
 pub mod equivocating_leader;
 pub mod fallback_spam;
 pub mod forged_certificates;
+pub mod forked_window;
 pub mod late_block;
 pub mod leader;
 pub mod lying_repair;
@@ -137,6 +138,7 @@ fn lie(name: &str) -> Box<dyn Lie> {
     match name {
         "equivocating-leader" => Box::new(equivocating_leader::EquivocatingLeader::two()),
         "many-blocks" => Box::new(equivocating_leader::EquivocatingLeader::many()),
+        "forked-window" => Box::new(forked_window::ForkedWindow::default()),
         "withheld-shreds" => Box::new(withheld_shreds::WithheldShreds),
         "split-at-threshold" => Box::new(split_at_threshold::SplitAtThreshold),
         "late-block" => Box::new(late_block::LateBlock::default()),

@@ -39,6 +39,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 const SECOND: u64 = 1_000_000_000;
 
+/// Stands for every oracle in [`Options::stop_on`].
+pub const ANY: &str = "any";
+
 /// Makes what runs on a node out of the honest protocol: itself, or something around it.
 pub type Wrap = Arc<dyn Fn(NodeId, Protocol) -> Box<dyn Doorway> + Send + Sync>;
 
@@ -70,7 +73,7 @@ pub struct Options {
     pub trace: Option<std::path::PathBuf>,
     /// From this moment (in nanoseconds) on, everything is drawn anew with this salt.
     pub fresh: Option<(u64, u64)>,
-    /// The run may end within a virtual second after this oracle has found something.
+    /// The run may end within a virtual second after this oracle, or [`ANY`], has found something.
     pub stop_on: Option<String>,
     /// The events of this range are put into words.
     pub describe: Option<Range<u64>>,
@@ -372,7 +375,8 @@ impl Run {
         }
         memo::next_generation();
         if let Some(oracle) = &self.options.stop_on {
-            let found = self.recorder().violations.iter().any(|v| v.oracle == oracle);
+            let told = |v: &Violation| v.oracle == oracle || oracle == ANY;
+            let found = self.recorder().violations.iter().any(told);
             self.stopped = found;
         }
         let now = Nanos(self.world.now_ns());

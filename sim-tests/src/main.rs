@@ -91,6 +91,13 @@ enum Command {
     ///
     /// Example: cargo sim causes seeds/swarm-o5-17.toml --futures 16
     Causes(causes::Arguments),
+    /// Plants every known bug and runs the plans against it: says which oracle caught it, where, and
+    /// at what cost.
+    ///
+    /// Example: cargo sim wrong
+    ///
+    /// Example: cargo sim wrong counts-twice forgets-votes --seeds 50
+    Wrong(wrong::Arguments),
     /// Makes one run that standard input describes: what other verbs start for each run.
     #[command(hide = true)]
     Worker,
@@ -194,6 +201,7 @@ fn main() -> ExitCode {
         Command::Shrink(arguments) => shrink::run(&arguments),
         Command::Diff(arguments) => diff::run(&arguments),
         Command::Causes(arguments) => causes::run(&arguments),
+        Command::Wrong(arguments) => wrong::run(&arguments),
         Command::Worker => worker::serve().map(|()| 0),
         Command::Completions { shell } => {
             let mut command = Arguments::command();
@@ -209,7 +217,7 @@ fn main() -> ExitCode {
             replay(&seed_file, &pictures, json.as_deref())
         }
         Command::List { json } => {
-            let wrong = wrong::ALL.iter().map(|wrong| (wrong.name, wrong.about));
+            let wrong = wrong::all().map(|wrong| (wrong.name, wrong.about));
             report::list::print(json.as_deref(), wrong).map(|()| 0)
         }
     };
@@ -239,7 +247,8 @@ fn run(
     }
     let mut options = pictures.options();
     if let Some(name) = wrong {
-        (wrong::named(name)?.plant)(&plan, seed, &mut options);
+        wrong::hand_over(name)?;
+        wrong::named(name)?.plant(&plan, seed, &mut options)?;
         replay.push_str(&format!(" --wrong {name}"));
     }
     let quiet = json.is_some_and(|json| json == Path::new("-"));
@@ -278,7 +287,8 @@ fn replay(path: &Path, pictures: &Pictures, json: Option<&Path>) -> anyhow::Resu
     }
     let mut options = pictures.options();
     if let Some(name) = &file.wrong {
-        (wrong::named(name)?.plant)(&file.plan, file.seed.0, &mut options);
+        wrong::hand_over(name)?;
+        wrong::named(name)?.plant(&file.plan, file.seed.0, &mut options)?;
     }
     let job = Job { plan: &file.plan, seed: file.seed.0, quiet, options };
     let (mut report, outcome) = job.run_fully();

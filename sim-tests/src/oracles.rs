@@ -82,6 +82,7 @@ pub mod o6_fallback_votes;
 pub mod o7_final_vote;
 pub mod o8_final_needs_notarization;
 pub mod o9_notar_in_window;
+pub mod owed;
 pub mod recount;
 pub mod schedule;
 #[cfg(test)]
@@ -329,8 +330,8 @@ pub fn safety(scene: &Scene) -> Vec<Box<dyn Oracle + Send>> {
         Box::new(o8_final_needs_notarization::FinalNeedsNotarization),
         Box::new(o9_notar_in_window::NotarInWindow),
         Box::new(o10_notar_in_first_slot::NotarInFirstSlot),
-        Box::new(o11_notar_fallback::NotarFallbackVote),
-        Box::new(o12_skip_fallback::SkipFallbackVote),
+        Box::new(o11_notar_fallback::NotarFallbackVote::default()),
+        Box::new(o12_skip_fallback::SkipFallbackVote::default()),
         Box::new(o13_fallback_count::FallbackCount),
         Box::new(o14_certificates::Certificates::new(scene)),
         Box::new(o15_signers::Signers),

@@ -93,7 +93,8 @@ impl Scenario {
     /// Plants the wrong node of this name in the world as it is set by now.
     pub fn wrong(mut self, name: &str) -> Scenario {
         let wrong = wrong::named(name).unwrap_or_else(|error| panic!("{error}"));
-        (wrong.plant)(&self.expand(), self.seed, &mut self.options);
+        let planted = wrong.plant(&self.expand(), self.seed, &mut self.options);
+        planted.unwrap_or_else(|error| panic!("{error}"));
         self
     }
 

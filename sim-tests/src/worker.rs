@@ -46,7 +46,7 @@ pub struct Task {
     pub seed: u64,
     /// The wrong node to plant.
     pub wrong: Option<String>,
-    /// The run may end early once this oracle has found something.
+    /// The run may end early once this oracle (or [`crate::cluster::ANY`]) has found something.
     pub stop_on: Option<String>,
     /// From this moment on everything is drawn anew with this salt.
     pub fresh: Option<(Nanos, u64)>,
@@ -100,7 +100,7 @@ pub fn serve() -> anyhow::Result<()> {
         ..Options::default()
     };
     if let Some(name) = &task.wrong {
-        (wrong::named(name)?.plant)(&task.plan, task.seed, &mut options);
+        wrong::named(name)?.plant(&task.plan, task.seed, &mut options)?;
     }
     let second = Arc::new(AtomicU64::new(0));
     let beat = second.clone();
@@ -163,12 +163,14 @@ impl Workers {
         Workers { program }
     }
 
-    /// Makes one run. `None` if it was stopped.
+    /// Makes one run, in the program that has its wrong node. `None` if it was stopped.
     ///
     /// # Errors
-    /// If the program cannot be started. What happens to a child is an answer, not an error.
+    /// If the program cannot be built or started. What happens to a child is an answer, not an error.
     pub fn run(&self, task: &Task, stop: &Stop) -> anyhow::Result<Option<Done>> {
-        let mut child = Command::new(&self.program)
+        let elsewhere = task.wrong.as_deref().map(wrong::program).transpose()?.flatten();
+        let program = elsewhere.unwrap_or(&self.program);
+        let mut child = Command::new(program)
             .arg("worker")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -176,7 +178,7 @@ impl Workers {
             // Ctrl-C at the terminal is for the parent, who decides what is kept.
             .process_group(0)
             .spawn()
-            .with_context(|| format!("{} cannot be started", self.program.display()))?;
+            .with_context(|| format!("{} cannot be started", program.display()))?;
         let mut input = child.stdin.take().expect("it was asked for");
         let mut output = child.stdout.take().expect("it was asked for");
         let mut errors = child.stderr.take().expect("it was asked for");

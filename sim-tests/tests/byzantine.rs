@@ -60,6 +60,15 @@ fn equivocating_leader() {
     });
 }
 
+/// B1, inside a window: blocks that wait for one parent.
+#[test]
+fn forked_window() {
+    in_child("forked_window", || {
+        let run = withstood(liars(r#""forked-window""#), &[("forked-window", 2)]);
+        assert!(run.probe("safe-to-notar") > 0, "somebody helped one of the blocks");
+    });
+}
+
 /// B2.
 #[test]
 fn many_blocks() {

@@ -5,7 +5,7 @@ use sim_tests::plan::{Budget, Concrete, Edge, Plan, percent};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-const NAMES: [&str; 32] = [
+const NAMES: [&str; 34] = [
     "asynchronous",
     "bit-rot",
     "calm",
@@ -16,6 +16,8 @@ const NAMES: [&str; 32] = [
     "equivocating-leader",
     "even-split",
     "example-44",
+    "far-apart",
+    "forked-window",
     "forty-percent-crashed",
     "gray-network",
     "heavy",

@@ -83,7 +83,7 @@ fn crash_restart() {
 fn power_cut() {
     in_child("power_cut", || {
         let run = pass("power-cut", 18);
-        assert_eq!(run.probe("restart"), 20);
+        assert_eq!(run.probe("restart"), 40, "every node comes back twice");
     });
 }
 
@@ -319,6 +319,23 @@ fn example_44() {
         let recorder = run.outcome.recorder();
         let heal = recorder.measure.recoveries.last().unwrap();
         assert!(heal.first.is_some(), "finality returns with those who were down");
+    });
+}
+
+#[test]
+fn forked_window() {
+    in_child("forked_window", || {
+        let run = withstand("forked-window", 41, &["forked-window", "safe-to-notar", "repair"]);
+        assert!(run.slots().skipped > 0);
+    });
+}
+
+#[test]
+fn far_apart() {
+    in_child("far_apart", || {
+        let run = pass_null("far-apart", 42);
+        assert!(run.slots().finalized_fast > run.slots().finalized_slow, "one round is enough");
+        assert!(run.probe("restart") == 1 && run.probe("repair") > 0);
     });
 }
 

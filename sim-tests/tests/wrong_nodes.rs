@@ -1,5 +1,6 @@
-//! The harness must be able to fail: every wrong node of the table is caught by the oracle that is
-//! meant for it, and what honest nodes must withstand does not harm them.
+//! The harness must be able to fail: every wrong node that is made around the product is caught by
+//! the oracle that is meant for it, and what honest nodes must withstand does not harm them. Those
+//! that are patches need a build of their own: `cargo sim wrong` hunts them all, and CI runs it.
 #![cfg(feature = "sim")]
 
 use alpenglow_node::protocol::wire::Reject;
@@ -64,5 +65,55 @@ fn a_standstill_from_the_wrong_slot_is_caught() {
     in_child("a_standstill_from_the_wrong_slot_is_caught", || {
         // O37 knows what must be said again; O47 that the cluster does not recover without it.
         plant("late-standstill", Scenario::plan("even-split").seed(2)).is_caught_by("O37");
+    });
+}
+
+/// What is uncertified at the standstill, votes alone can bring back.
+#[test]
+fn a_standstill_without_votes_is_caught() {
+    in_child("a_standstill_without_votes_is_caught", || {
+        let scenario = Scenario::plan("even-split").seed(2).set("cluster.crypto=null");
+        plant("standstill-without-votes", scenario).is_caught_by("O37");
+    });
+}
+
+#[test]
+fn a_vote_that_leaves_before_it_is_durable_is_caught() {
+    in_child("a_vote_that_leaves_before_it_is_durable_is_caught", || {
+        plant("sends-before-durable", short("calm")).is_caught_by("O31");
+    });
+}
+
+#[test]
+fn certificates_that_are_not_passed_on_are_missed() {
+    in_child("certificates_that_are_not_passed_on_are_missed", || {
+        plant("keeps-certificates", short("calm"));
+    });
+}
+
+#[test]
+fn timeouts_that_are_too_short_are_caught() {
+    in_child("timeouts_that_are_too_short_are_caught", || {
+        plant("hasty", short("calm"));
+    });
+}
+
+/// Seven nodes and null signatures: enough for what shows at once.
+fn short(plan: &str) -> Scenario {
+    Scenario::plan(plan).set("cluster.nodes=7").set("cluster.crypto=null")
+}
+
+/// The power fails everywhere in the middle of a window: whoever comes back has to give it up.
+#[test]
+fn timers_that_are_lost_in_a_restart_are_missed() {
+    in_child("timers_that_are_lost_in_a_restart_are_missed", || {
+        plant("no-timers-after-restart", Scenario::plan("power-cut").set("cluster.crypto=null"));
+    });
+}
+
+#[test]
+fn blocks_that_nobody_fetches_are_missed() {
+    in_child("blocks_that_nobody_fetches_are_missed", || {
+        plant("never-repairs", Scenario::plan("lossy-wan").set("cluster.crypto=null"));
     });
 }

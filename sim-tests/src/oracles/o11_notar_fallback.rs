@@ -1,19 +1,40 @@
-//! O11: a notar-fallback vote is safe when it is cast.
+//! O11: a notar-fallback vote is safe when it is cast, and is cast when it is safe.
 //!
 //! NF(b) helps a block that the voter did not vote for. It is harmless only when no *other* block of
 //! the slot can be fast-finalized any more, which the votes that the voter has stored must show; and
 //! the voter must hold b, and b must stand on something certified. All of this is counted again from
 //! the voter's own Pool. Nothing of it is ever taken back, so it is enough that it holds when the
 //! vote is durable.
+//!
+//! The other way round, a slot may end only with the help of such votes. So a node that has all the
+//! conditions before it must find SafeToNotar (6.5), whichever of them came last: its own vote, the
+//! block, the certificate of the parent.
 
+use super::history::NodeHistory;
+use super::owed::Owed;
 use super::recount::{Counts, is_certified};
-use super::{Context, Fact, Findings, Noise, Oracle};
-use alpenglow_node::protocol::types::{BlockId, NodeId};
+use super::{Context, Fact, Findings, Noise, Oracle, Scene};
+use alpenglow_node::protocol::event::Event;
+use alpenglow_node::protocol::types::{BlockId, NodeId, Slot};
 use alpenglow_node::protocol::vote::{Vote, VoteKind};
 
 /// The oracle.
 #[derive(Debug, Default)]
-pub struct NotarFallbackVote;
+pub struct NotarFallbackVote {
+    owed: Owed<BlockId>,
+}
+
+/// The blocks of `slot` for which SafeToNotar holds, own F aside.
+fn safe(scene: &Scene, me: &NodeHistory, slot: Slot, counts: &Counts) -> Vec<BlockId> {
+    let other = |block: &BlockId| counts.own != Some(VoteKind::Notar(block.hash));
+    let stands = |block: &BlockId| {
+        let parent = me.blocks.get(block);
+        parent.is_some_and(|parent| slot.is_first() || is_certified(scene, me, *parent))
+    };
+    let blocks = counts.notar.keys().map(|hash| BlockId::new(slot, *hash));
+    let blocks = blocks.filter(other).filter(stands);
+    blocks.filter(|block| counts.allow_notar_fallback(scene, block.hash)).collect()
+}
 
 /// The first condition that fails, in words.
 fn missing(cx: &Context<'_>, node: NodeId, vote: Vote, block: BlockId) -> Option<String> {
@@ -46,7 +67,15 @@ impl Oracle for NotarFallbackVote {
         "O11"
     }
 
-    fn observe(&mut self, cx: &Context<'_>, node: NodeId, _: Fact<'_>, out: &mut Findings) {
+    fn observe(&mut self, cx: &Context<'_>, node: NodeId, fact: Fact<'_>, out: &mut Findings) {
+        let given = match fact {
+            Fact::Event(Event::SafeToNotar(block)) => Some(*block),
+            _ => None,
+        };
+        for (slot, block) in self.owed.take(cx, node, fact, given, safe) {
+            let detail = format!("n{node} could cast NF({block}) and does not");
+            out.report(cx, self.id(), Some(slot), &[node], detail);
+        }
         let from = cx.history.of(node).votes_from;
         for vote in cx.history.news.cast.iter().filter(|vote| vote.slot >= from) {
             let (VoteKind::NotarFallback(_), Some(block)) = (vote.kind, vote.block()) else {
@@ -67,6 +96,7 @@ impl Oracle for NotarFallbackVote {
 #[cfg(test)]
 mod tests {
     use crate::oracles::testing::*;
+    use alpenglow_node::protocol::event::Standing;
 
     /// Node 0 has skipped slot 5 and holds block A there, whose parent is certified.
     fn world(stakes: &[u64]) -> World {
@@ -144,6 +174,34 @@ mod tests {
             .crash_with(0, &[vote(5, Skip), vote(5, NotarFallback(A))], &[])
             .start(0);
         assert_eq!(interrupted.found(), NOTHING);
+    }
+
+    /// Whoever can help a block, does: whatever the last condition was.
+    #[test]
+    fn a_vote_that_is_never_cast() {
+        let sizes = Event::Sizes { pool: 0, blocks: 0, transactions: 0, requests: 0 };
+        let wait = |world: World, reports: u32| {
+            (0..reports).fold(world, |world, _| world.event(0, sizes.clone()))
+        };
+        let open = || world(&[1; 5]).heard(0, &[1, 2], 5, Notar(A));
+        assert_eq!(wait(open(), 10).found(), NOTHING, "patience");
+        let found = "O11: n0 could cast NF(5:aaaaaaaa) and does not";
+        assert_eq!(wait(open(), 30).found(), [found], "once");
+        let given = open().event(0, Event::SafeToNotar(block(5, A)));
+        assert_eq!(wait(given, 30).found(), NOTHING);
+        let over = wait(open().finalized(0, block(6, B), Slow), 30);
+        assert_eq!(over.found(), [found], "finality comes after it and excuses nothing");
+        let last = open().cast(0, 5, Final);
+        assert_eq!(wait(last, 30).found(), NOTHING, "after F nothing is owed");
+        let other = World::watched_by("O11", &[1; 5]).stored(0, block(5, A), block(4, A)).heard(
+            0,
+            &[1, 2],
+            5,
+            Notar(A),
+        );
+        assert_eq!(wait(other, 30).found(), NOTHING, "without an own vote nothing is owed");
+        let observing = open().event(0, Event::Standing(Standing::Observing));
+        assert_eq!(wait(observing, 30).found(), NOTHING);
     }
 
     /// In a first slot the parent need not be certified.

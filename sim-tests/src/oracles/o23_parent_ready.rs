@@ -1,25 +1,35 @@
 //! O23: a node announces exactly the parents that are ready.
 //!
 //! An announced parent that is not ready would let a window fork off; that is judged at once. A ready
-//! parent that is not announced leaves a window without timers; that is judged when an incarnation
-//! ends, for windows above the highest final slot (older ones need not begin any more) whose epoch
-//! is open. Both sides are counted again from the certificates and decisions of the incarnation.
+//! parent that is not announced leaves a window without timers; that is judged whenever the node
+//! reports its sizes and when an incarnation ends, for the next windows above the highest final slot
+//! (older ones need not begin any more) whose epoch is open. Both sides are counted again from the certificates and decisions of the incarnation.
 
 use super::recount::{is_ready, ready};
 use super::{Context, Fact, Findings, Noise, Oracle};
 use alpenglow_node::protocol::event::Event;
-use alpenglow_node::protocol::types::{NodeId, Slot, Window};
-use std::collections::BTreeMap;
+use alpenglow_node::protocol::types::{BlockId, NodeId, Slot, Window};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// So many windows above the highest final slot are looked at.
+const WINDOWS: usize = 16;
 
 /// The oracle.
 #[derive(Debug, Default)]
 pub struct ParentReady {
     /// When each node last said something.
     last_ns: BTreeMap<NodeId, u64>,
+    /// What is reported already.
+    missing: BTreeSet<(NodeId, u32, Slot, BlockId)>,
 }
 
-/// Reports what is ready at the end of an incarnation and was not announced.
-fn judge_end(cx: &Context<'_>, node: NodeId, out: &mut Findings) {
+/// Reports what is ready and was not announced. A node announces in the step in which it learns.
+fn judge(
+    cx: &Context<'_>,
+    node: NodeId,
+    known: &mut BTreeSet<(NodeId, u32, Slot, BlockId)>,
+    out: &mut Findings,
+) {
     let me = cx.history.of(node);
     // Before it reported what it reloaded, an incarnation has not looked at anything yet.
     let (Some(highest), Some(_)) = (me.highest, me.reloaded_ns) else { return };
@@ -28,9 +38,12 @@ fn judge_end(cx: &Context<'_>, node: NodeId, out: &mut Findings) {
     let last = certified.max(decided).max(Some(highest.slot)).unwrap_or_default().next();
     let epoch = |slot: Slot| slot.0 / cx.scene.params.epoch_slots;
     let windows = (highest.slot.window().0 + 1..=last.window().0).map(Window);
-    for first in windows.map(Window::first).filter(|s| epoch(*s) <= epoch(highest.slot) + 1) {
+    let open = windows.map(Window::first).filter(|s| epoch(*s) <= epoch(highest.slot) + 1);
+    for first in open.take(WINDOWS) {
         for parent in ready(cx.scene, me, first) {
-            if !me.ready.contains_key(&(first, parent)) {
+            if !me.ready.contains_key(&(first, parent))
+                && known.insert((node, me.incarnation, first, parent))
+            {
                 let detail = format!("n{node} never announced {parent}, ready for slot {first}");
                 out.report(cx, "O23", Some(first), &[node], detail);
             }
@@ -55,7 +68,9 @@ impl Oracle for ParentReady {
             // The power may fail in the middle of an instant: what the node would have announced next
             // is not known.
             Fact::Crashed if self.last_ns.get(&node) == Some(&cx.at_ns) => {}
-            Fact::Crashed => judge_end(cx, node, out),
+            Fact::Crashed | Fact::Event(Event::Sizes { .. }) => {
+                judge(cx, node, &mut self.missing, out);
+            }
             _ => {}
         }
         if matches!(fact, Fact::Event(_)) {
@@ -70,7 +85,7 @@ impl Oracle for ParentReady {
     fn finish(&mut self, cx: &Context<'_>, out: &mut Findings) {
         for (node, about) in cx.history.correct(cx.scene) {
             if about.up {
-                judge_end(cx, node, out);
+                judge(cx, node, &mut self.missing, out);
             }
         }
     }

@@ -1,6 +1,6 @@
 //! O29: a stored block is what its name says (2.1, 2.2).
 //!
-//! > recomputed hash = key; all 64 pieces re-encode to each slice root
+//! > recomputed hash = key; all 64 pieces re-encode to each slice root; it is valid (2.3)
 //!
 //! A node that keeps something else under a block's name hands it to execution and to whoever
 //! repairs from it. Looked at when a node writes a block to its store, which it does before it votes
@@ -62,9 +62,13 @@ impl BlockContent {
         if leaves.is_empty() || root(leaves) != block.hash {
             return Some("its slices have another hash".into());
         }
-        let mut stated = slices.iter().filter_map(|slice| stated_parent(&slice.encoded.payload()));
-        let stated = stated.next_back();
-        (stated != Some(parent)).then(|| format!("it states {stated:?} as its parent"))
+        let stated: Vec<_> =
+            slices.iter().map(|slice| stated_parent(&slice.encoded.payload())).collect();
+        if let Some(flaw) = parent_flaw(block.slot, &stated) {
+            return Some(flaw);
+        }
+        let effective = stated.into_iter().flatten().next_back();
+        (effective != Some(parent)).then(|| format!("it states {effective:?} as its parent"))
     }
 }
 
@@ -88,6 +92,24 @@ fn stated_parent(payload: &[u8]) -> Option<BlockId> {
     let slot = u64::from_le_bytes(rest.get(..8)?.try_into().ok()?);
     let hash = Hash(rest.get(8..40)?.try_into().ok()?);
     (*flag == 1).then(|| BlockId::new(Slot(slot), hash))
+}
+
+/// What is wrong with the parents that the slices of a block of `slot` state (2.3): the first states
+/// one; one later slice of the first slot of a window may state another; each is an earlier block,
+/// and inside a window one of the slot before.
+fn parent_flaw(slot: Slot, stated: &[Option<BlockId>]) -> Option<String> {
+    if stated.first().copied().flatten().is_none() {
+        return Some("its first slice states no parent".into());
+    }
+    let parents: Vec<BlockId> = stated.iter().copied().flatten().collect();
+    let inside = slot.0 % 4 != 0;
+    let far = |p: &&BlockId| p.slot >= slot || inside && p.slot.0 + 1 != slot.0;
+    if let Some(parent) = parents.iter().find(far) {
+        return Some(format!("it states {parent} as a parent, which may not be one"));
+    }
+    let switches = parents.len() - 1;
+    let may = switches == 0 || switches == 1 && !inside && parents[0] != parents[1];
+    (!may).then(|| format!("it switches its parent {switches} times: {parents:?}"))
 }
 
 fn slice_flaw(encoded: &Encoded) -> Option<&'static str> {
@@ -241,6 +263,24 @@ mod tests {
         assert!(parent[0].contains("it states Some(3:aaaaaaaa) as its parent"), "{parent:?}");
         assert_eq!(found(name, block(3, A), &[]).len(), 1, "nothing at all");
         assert_eq!(found(name, block(3, A), &honest()), NOTHING);
+    }
+
+    /// What a block may state about its parent, and each way to state it wrongly (2.3).
+    #[test]
+    fn parents_that_may_not_be() {
+        let flaw = |slot: u64, stated: &[Option<BlockId>]| {
+            parent_flaw(Slot(slot), stated).unwrap_or_default()
+        };
+        let (old, other, near) = (Some(block(2, A)), Some(block(2, B)), Some(block(4, A)));
+        assert_eq!(flaw(4, &[old, None, None]), "");
+        assert_eq!(flaw(4, &[old, None, other]), "", "one switch in a first slot");
+        assert_eq!(flaw(5, &[near, None]), "");
+        assert!(flaw(4, &[None, old]).contains("no parent"));
+        assert!(flaw(4, &[near]).contains("4:aaaaaaaa as a parent"), "not an earlier block");
+        assert!(flaw(6, &[near]).contains("4:aaaaaaaa as a parent"), "not the slot before");
+        assert!(flaw(4, &[old, other, old]).contains("2 times"));
+        assert!(flaw(4, &[old, old]).contains("1 times"), "to the same parent");
+        assert!(flaw(5, &[near, Some(block(4, B))]).contains("1 times"), "inside a window");
     }
 
     /// Every single wrong byte in every piece of a short slice is found by this q or the next.

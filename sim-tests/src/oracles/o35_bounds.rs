@@ -1,6 +1,7 @@
 //! O35: memory is bounded, whatever peers send.
 //!
-//! A Pool stores at most six votes of one validator in a slot: one initial vote, three NF, SF, F.
+//! A Pool stores at most six votes of one validator in a slot: one initial vote, three NF, SF, F. It
+//! stores none for a slot further ahead than any honest validator can be.
 //! What a node holds is proportional to the slots that can still matter to it: from its delivered
 //! tip to the head of the cluster and the range of votes that it takes beyond. The caps here are
 //! for the worst that liars can fill those slots with; a leak passes them sooner or later.
@@ -61,6 +62,11 @@ impl Oracle for Bounded {
             Fact::Event(Event::VoteStored(voter, vote)) => {
                 let stored = cx.history.of(node).votes.get(&vote.slot);
                 let own = stored.into_iter().flatten().filter(|(by, _)| by == voter).count();
+                let end = self.head.plus(SLOTS_PER_WINDOW + VOTE_LOOKAHEAD_SLOTS);
+                if vote.slot > end {
+                    let detail = format!("n{node} stores {vote:?} of n{voter}, far beyond {end}");
+                    out.report(cx, "O35", Some(vote.slot), &[node], detail);
+                }
                 if own > MAX_VOTES {
                     let detail = format!("n{node} stores {own} votes of n{voter}");
                     out.report(cx, "O35", Some(vote.slot), &[node], detail);
@@ -98,6 +104,13 @@ mod tests {
             .heard(0, &[1], 4, SkipFallback)
             .heard(0, &[1], 4, Final);
         assert_eq!(six.heard(0, &[1], 4, Skip).found(), ["O35: n0 stores 7 votes of n1"]);
+    }
+
+    #[test]
+    fn a_vote_for_the_far_future() {
+        let near = World::watched_by("O35", &[1; 5]).heard(0, &[1], 44, Skip);
+        let found = ["O35: n0 stores S(45) of n1, far beyond 44"];
+        assert_eq!(near.heard(0, &[1], 45, Skip).found(), found);
     }
 
     #[test]

@@ -32,8 +32,9 @@ const fn split(id: &'static str, name: &'static str, shows: &'static str) -> Beh
 
 /// Every behaviour that a plan may name.
 #[rustfmt::skip]
-pub const BEHAVIOURS: [Behaviour; 30] = [
+pub const BEHAVIOURS: [Behaviour; 31] = [
     split("B1",  "equivocating-leader",   "a leader sends one block to one half and another to the other"),
+    split("B1",  "forked-window",         "a block for less than half of the stake, and two children of it"),
     split("B2",  "many-blocks",           "a leader sends three to ten blocks of one slot to as many groups"),
     lie("B3",    "withheld-shreds",       "one piece too few of a slice arrives, except at a few nodes"),
     lie("B4",    "split-at-threshold",    "a block reaches just over or just under a threshold of stake"),

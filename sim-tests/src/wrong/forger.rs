@@ -4,7 +4,7 @@
 //! nobody but itself has signed. Honest nodes refuse it; gullible ones count stakes in which the
 //! forger owns nearly everything.
 
-use super::{Lie, Wrong, everybody};
+use super::{Lie, Made, Wrong, each};
 use crate::cluster::{Options, setup};
 use crate::plan::Concrete;
 use alpenglow_node::protocol::certificate::{Certificate, Part};
@@ -19,19 +19,21 @@ pub(super) const GULLIBLE: Wrong = Wrong {
     name: "gullible",
     about: "the last node forges certificates, and all others do not count their stake",
     caught_by: Some("O14"),
-    plant: |plan, seed, options| {
+    plans: &["calm"],
+    made: Made::Around(|plan, seed, options| {
         let mut believed = plan.clone();
         believed.nodes[usize::from(last(plan).0)].stake = plan.total_stake().saturating_mul(1_000);
         let lax: Arc<dyn Lie> = Arc::new(Gullible(setup::committee(&believed, seed)));
         plant(plan, options, Some(lax));
-    },
+    }),
 };
 
 pub(super) const FORGER: Wrong = Wrong {
     name: "forger",
     about: "the last node forges certificates; honest nodes refuse them",
     caught_by: None,
-    plant: |plan, _, options| plant(plan, options, None),
+    plans: &["calm"],
+    made: Made::Around(|plan, _, options| plant(plan, options, None)),
 };
 
 fn last(plan: &Concrete) -> NodeId {
@@ -41,10 +43,10 @@ fn last(plan: &Concrete) -> NodeId {
 fn plant(plan: &Concrete, options: &mut Options, others: Option<Arc<dyn Lie>>) {
     let forger = last(plan);
     options.byzantine.insert(forger);
-    options.wrap = Some(everybody(move |me| match me == forger {
+    options.wrap = each(move |me, _| match me == forger {
         true => Some(Arc::new(Forger)),
         false => others.clone(),
-    }));
+    });
 }
 
 /// Certificates are checked against stakes in which the forger owns nearly everything; all else

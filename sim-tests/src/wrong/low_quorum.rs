@@ -3,7 +3,7 @@
 //! The missing stake is taken from node 0 in the committee that nodes believe in, so it shows when
 //! node 0 does not vote and between 58.8 % and 60 % of the stake do.
 
-use super::Wrong;
+use super::{Made, Wrong};
 use crate::cluster::{Options, setup};
 use crate::plan::Concrete;
 
@@ -11,7 +11,8 @@ pub(super) const LOW_QUORUM: Wrong = Wrong {
     name: "low-quorum",
     about: "every node counts quorums from 2 % less stake than there is",
     caught_by: Some("O14"),
-    plant,
+    plans: &["forty-percent-crashed"],
+    made: Made::Around(plant),
 };
 
 fn plant(plan: &Concrete, seed: u64, options: &mut Options) {
