@@ -5,7 +5,7 @@ use sim_tests::plan::{Budget, Concrete, Edge, Plan, percent};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-const NAMES: [&str; 32] = [
+const NAMES: [&str; 34] = [
     "asynchronous",
     "bit-rot",
     "calm",
@@ -16,8 +16,10 @@ const NAMES: [&str; 32] = [
     "equivocating-leader",
     "even-split",
     "example-44",
+    "far-behind",
     "forty-percent-crashed",
     "gray-network",
+    "halted-epoch",
     "heavy",
     "late-joiner",
     "lossy-wan",
