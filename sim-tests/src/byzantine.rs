@@ -49,6 +49,7 @@ pub mod two_faced_votes;
 pub mod vote_spam;
 pub mod votes_for_one;
 pub mod withheld_certificates;
+pub mod withheld_final_votes;
 pub mod withheld_shreds;
 pub mod wrong_parent;
 
@@ -158,6 +159,7 @@ fn lie(name: &str) -> Box<dyn Lie> {
         "deciding-votes" => Box::new(deciding_votes::DecidingVotes::default()),
         "votes-for-one" => Box::new(votes_for_one::VotesForOne),
         "withheld-certificates" => Box::new(withheld_certificates::WithheldCertificates::default()),
+        "withheld-final-votes" => Box::new(withheld_final_votes::WithheldFinalVotes),
         "forged-certificates" => Box::new(forged_certificates::ForgedCertificates),
         "double-signers" => Box::new(double_signers::DoubleSigners::default()),
         "vote-spam" => Box::new(vote_spam::VoteSpam::default()),

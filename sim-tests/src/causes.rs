@@ -9,9 +9,10 @@
 //!
 //! Around the largest jump the times are laid closer, twice, and the events there are listed.
 
-use crate::plan::Nanos;
+use crate::plan::{Fault, Nanos};
 use crate::pool::{self, Stop};
-use crate::report::json::RunReport;
+use crate::report::html;
+use crate::report::json::{self, RunReport};
 use crate::report::seedfile::SeedFile;
 use crate::target::Target;
 use crate::trace::text::Line;
@@ -19,6 +20,7 @@ use crate::worker::{Done, Task, Workers};
 use anyhow::{Context, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
+use serde_json::json;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
@@ -48,6 +50,9 @@ pub struct Arguments {
     /// Shows what is known after this time on the wall. Example: 3m
     #[arg(long, value_name = "TIME", value_parser = crate::sweep::budget)]
     pub budget: Option<std::time::Duration>,
+    /// Draws it as one HTML file that needs no network. Example: --report causes.html
+    #[arg(long, value_name = "FILE.html")]
+    pub report: Option<PathBuf>,
     /// Writes the machine-readable result; `-` is standard output, which then carries nothing else.
     #[arg(long, value_name = "FILE|-")]
     pub json: Option<PathBuf>,
@@ -96,6 +101,10 @@ struct Inquiry {
 /// Runs the verb. Returns the exit code.
 pub fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     let file = SeedFile::load(&arguments.seed_file)?;
+    let story = file.story.clone();
+    if let Some(path) = &arguments.report {
+        write(path, "")?; // known before the hunt, not after it
+    }
     let inquiry = Inquiry {
         workers: Workers::own()?,
         task: Task::new(file.plan, file.seed.0, file.wrong),
@@ -129,10 +138,22 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     };
     let causes = Causes { violated_at: end, points, jump, faults, events };
     crate::report::emit(arguments.json.as_deref(), &causes)?;
+    if let Some(path) = &arguments.report {
+        let replay = format!(
+            "cargo sim causes {} --futures {}",
+            crate::runner::quote(&arguments.seed_file.display().to_string()),
+            arguments.futures
+        );
+        write(path, &causes.page(&inquiry.task, &base.report, &story, &replay))?;
+    }
     if arguments.json.as_deref() != Some(Path::new("-")) {
         println!("{}", causes.text());
     }
     Ok(0)
+}
+
+fn write(path: &Path, text: &str) -> anyhow::Result<()> {
+    std::fs::write(path, text).with_context(|| format!("{} cannot be written", path.display()))
 }
 
 /// When the failure had happened.
@@ -244,13 +265,65 @@ impl Inquiry {
         let all: Vec<&Line> = done.lines.iter().filter(telling).collect();
         let theirs: Vec<&Line> =
             all.iter().copied().filter(|line| concerned.contains(&line.node)).collect();
-        let chosen = if theirs.is_empty() { all } else { theirs };
+        // Where nobody concluded anything, it is what came or was lost that decided.
+        let packets = || {
+            let here = |line: &&Line| from.0 <= line.at_ns && line.at_ns <= to.0;
+            done.lines.iter().filter(here).collect()
+        };
+        let chosen = match (theirs.is_empty(), all.is_empty()) {
+            (false, _) => theirs,
+            (true, false) => all,
+            (true, true) => packets(),
+        };
         let skip = chosen.len().saturating_sub(LISTED);
         Ok(chosen[skip..].iter().map(|line| (*line).clone()).collect())
     }
 }
 
 impl Causes {
+    /// The picture: everything in milliseconds.
+    fn page(&self, task: &Task, run: &RunReport, story: &str, replay: &str) -> String {
+        let ms = |at: Nanos| json::ms(at.0);
+        let plan = &task.plan;
+        let curve = rising(&self.points);
+        let fit = |at: Nanos| -> f64 {
+            let known = self.points.iter().position(|point| point.at == at);
+            known.map_or(0.0, |index| curve[index])
+        };
+        let point = |(point, fit): (&Point, &f64)| {
+            json!({
+                "at_ms": ms(point.at), "failed": point.failed, "futures": point.futures,
+                "fit": fit,
+            })
+        };
+        let fault = |fault: &Fault| {
+            let text = fault.describe(plan.total_stake());
+            json!({
+                "label": fault.label, "near": self.faults.contains(&text), "text": text,
+                "from_ms": ms(fault.start), "to_ms": fault.end.map(ms),
+            })
+        };
+        let event = |line: &Line| json!({ "at_ms": json::ms(line.at_ns), "node": line.node, "text": line.text });
+        let jump = self.jump.map(|(from, to)| {
+            json!({
+                "from_ms": ms(from), "to_ms": ms(to), "before": fit(from), "after": fit(to),
+            })
+        });
+        let first = run.violations.first();
+        html::causes(&json!({
+            "plan": plan.name, "seed": task.seed.to_string(), "story": story.trim(),
+            "replay": replay, "nodes": plan.nodes.len(), "commit": run.commit,
+            "oracle": first.map_or(run.verdict.name(), |v| v.oracle.as_str()),
+            "detail": first.map_or("", |v| v.detail.as_str()),
+            "violated_ms": ms(self.violated_at), "heal_ms": plan.run.heal_at.map(ms),
+            "futures": self.points.iter().map(|point| point.futures).sum::<u64>(),
+            "points": self.points.iter().zip(&curve).map(point).collect::<Vec<_>>(),
+            "jump": jump,
+            "faults": plan.faults.iter().map(fault).collect::<Vec<_>>(),
+            "events": self.events.iter().map(event).collect::<Vec<_>>(),
+        }))
+    }
+
     fn text(&self) -> String {
         let mut text = String::from("share of failing futures, if all is drawn anew from T on\n");
         for point in &self.points {

@@ -14,6 +14,7 @@
 //! | `wrong` | bugs that can be planted, by name | yes |
 //! | `worker` `pool` | one run in a process of its own, and many of them at once | no |
 //! | `sweep` `corpus` | plans times seeds; the kept failures | no |
+//! | `coverage` | what sweeps never reached, and why | names of rules |
 //! | `shrink` `diff` `causes` | from a failure to its cause | a few words |
 
 #[cfg(feature = "sim")]
@@ -24,6 +25,8 @@ pub mod causes;
 pub mod cluster;
 #[cfg(feature = "sim")]
 pub mod corpus;
+#[cfg(feature = "sim")]
+pub mod coverage;
 #[cfg(feature = "sim")]
 pub mod diff;
 pub mod measure;

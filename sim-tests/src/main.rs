@@ -12,7 +12,7 @@ use sim_tests::report::{self, json::RunReport, table};
 use sim_tests::runner::{self, Job};
 use sim_tests::trace::Format;
 use sim_tests::worker::{Task, Workers};
-use sim_tests::{causes, corpus, diff, shrink, sweep, worker, wrong};
+use sim_tests::{causes, corpus, coverage, diff, shrink, sweep, worker, wrong};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -98,6 +98,11 @@ enum Command {
     ///
     /// Example: cargo sim wrong counts-twice forgets-votes --seeds 50
     Wrong(wrong::Arguments),
+    /// Says which situations and rules sweeps have reached; fails if one is neither reached nor
+    /// explained.
+    ///
+    /// Example: cargo sim coverage hunt --write docs/coverage.md
+    Coverage(coverage::Arguments),
     /// Makes one run that standard input describes: what other verbs start for each run.
     #[command(hide = true)]
     Worker,
@@ -130,7 +135,7 @@ enum Command {
         /// Which shell.
         shell: clap_complete::Shell,
     },
-    /// Lists the plans, the kept failures and the wrong nodes.
+    /// Lists the plans, the kept failures, the wrong nodes, the lies, and what runs count.
     ///
     /// Example: cargo sim list
     List {
@@ -202,6 +207,7 @@ fn main() -> ExitCode {
         Command::Diff(arguments) => diff::run(&arguments),
         Command::Causes(arguments) => causes::run(&arguments),
         Command::Wrong(arguments) => wrong::run(&arguments),
+        Command::Coverage(arguments) => coverage::run(&arguments),
         Command::Worker => worker::serve().map(|()| 0),
         Command::Completions { shell } => {
             let mut command = Arguments::command();
@@ -239,8 +245,8 @@ fn run(
     pictures: &Pictures,
     json: Option<&Path>,
 ) -> anyhow::Result<u8> {
-    pictures.check()?;
     let plan = Plan::load(path, sets)?.expand(seed)?;
+    pictures.check()?;
     let mut replay = format!("cargo sim run {} --seed {seed}", path.display());
     for set in sets {
         replay.push_str(&format!(" --set {}", runner::quote(set)));
@@ -278,8 +284,8 @@ fn run(
 }
 
 fn replay(path: &Path, pictures: &Pictures, json: Option<&Path>) -> anyhow::Result<u8> {
-    pictures.check()?;
     let file = SeedFile::load(path)?;
+    pictures.check()?;
     let replay = format!("cargo sim replay {}", path.display());
     let quiet = json.is_some_and(|json| json == Path::new("-"));
     if !quiet {

@@ -5,12 +5,12 @@
 //! except latencies, which are per node.
 
 use crate::oracles::{Context, Fact, Scene};
-use crate::plan::Recovery;
+use crate::plan::{Recovery, is_probe};
 use alpenglow_node::protocol::block::TransactionId;
 use alpenglow_node::protocol::event::{Event, Origin, Standing};
 use alpenglow_node::protocol::pool::Mode;
 use alpenglow_node::protocol::types::{BlockId, NodeId, Slot};
-use alpenglow_node::protocol::vote::CertificateKind;
+use alpenglow_node::protocol::vote::{CertificateId, CertificateKind};
 use alpenglow_node::protocol::wire::Reject;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -128,9 +128,13 @@ impl Measure {
         }
     }
 
-    /// Counts a situation.
+    /// Counts a situation of the catalogue.
     pub fn probe(&mut self, name: &'static str) {
-        *self.probes.entry(name).or_default() += 1;
+        let hits = self.probes.entry(name).or_insert_with(|| {
+            assert!(is_probe(name), "{name} is not in the catalogue: plan/probe.rs");
+            0
+        });
+        *hits += 1;
     }
 
     /// A client hands a transaction to a node.
@@ -154,7 +158,22 @@ impl Measure {
     pub fn observe(&mut self, cx: &Context<'_>, node: NodeId, fact: Fact<'_>) {
         match fact {
             Fact::Event(event) => self.event(cx, node, event),
-            Fact::Started(incarnation) if incarnation > 1 => self.probe("restart"),
+            Fact::Started(incarnation) if incarnation > 1 => {
+                self.probe("restart");
+                if cx.scene.committee.leader(self.highest_ready.window()) == node {
+                    self.probe("restart-as-leader");
+                }
+            }
+            Fact::Crashed => {
+                let mut correct = cx.history.correct(cx.scene);
+                if correct.all(|(_, about)| !about.up) {
+                    self.probe("all-down");
+                }
+            }
+            // Durable, and not said before the power failed: it was between the two.
+            Fact::Image(..) if !cx.history.news.cast.is_empty() => {
+                self.probe("vote-durable-unsent");
+            }
             // What is gone from its disk is delivered again.
             Fact::LogLost(ledger) => {
                 self.tips[node.index()] = ledger.last().map_or(Slot(0), |block| block.slot);
@@ -184,12 +203,14 @@ impl Measure {
                 if certificate.id.kind == CertificateKind::Skip {
                     self.slots.entry(certificate.id.slot).or_insert(SlotEnd::Skipped);
                 }
+                self.together(cx, node, certificate.id.slot);
             }
             Event::ParentReady(slot, _) => self.highest_ready = self.highest_ready.max(*slot),
             Event::SafeToNotar(_) => self.probe("safe-to-notar"),
             Event::SafeToSkip(_) => self.probe("safe-to-skip"),
             Event::Standstill { .. } => self.probe("standstill"),
             Event::RepairEnded(_, true) => self.probe("repair"),
+            Event::RepairEnded(_, false) => self.probe("repair-abandoned"),
             Event::ParentSwitched(..) => self.probe("parent-switch"),
             Event::ProductionStarted { optimistic: true, .. } => self.probe("optimistic-handover"),
             Event::CatchUp(_) => self.probe("catch-up"),
@@ -209,7 +230,10 @@ impl Measure {
                     *peak = (*peak).max(*size);
                 }
             }
-            Event::TransactionExpired(_) => self.expired += 1,
+            Event::TransactionExpired(_) => {
+                self.expired += 1;
+                self.probe("transaction-expired");
+            }
             Event::Delivered { block, transactions, .. } => {
                 self.delivered(cx, node, block.slot, transactions);
             }
@@ -217,10 +241,32 @@ impl Measure {
         }
     }
 
+    /// What one Pool holds of one slot, now that it has taken another certificate of it.
+    fn together(&mut self, cx: &Context<'_>, node: NodeId, slot: Slot) {
+        let held = &cx.history.of(node).certificates;
+        let low = CertificateId::new(slot, CertificateKind::FastFinal(Default::default()));
+        let held = held.range(low..).map(|(id, _)| *id).take_while(|id| id.slot == slot);
+        let (mut first, mut two, mut skipped) = (None, false, false);
+        for id in held {
+            skipped |= id.kind == CertificateKind::Skip;
+            if let Some(block) = id.block() {
+                two |= *first.get_or_insert(block) != block;
+            }
+        }
+        if two {
+            self.probe("two-certified-blocks");
+        }
+        if skipped && first.is_some() {
+            self.probe("certified-and-skipped");
+        }
+    }
+
     fn finalized(&mut self, cx: &Context<'_>, node: NodeId, block: BlockId, mode: Mode) {
         self.slots.entry(block.slot).or_insert(SlotEnd::Finalized(mode));
-        if mode == Mode::Slow {
-            self.probe("slow-finalization");
+        match mode {
+            Mode::Fast => {}
+            Mode::Slow => self.probe("slow-finalization"),
+            Mode::Indirect => self.probe("indirect-finalization"),
         }
         if self.seen.insert((block, node))
             && let Some(left) = self.left.get(&block.slot)

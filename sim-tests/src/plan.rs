@@ -40,6 +40,7 @@ mod expand;
 mod fault;
 mod file;
 mod pattern;
+mod probe;
 mod select;
 mod settings;
 mod shape;
@@ -54,10 +55,11 @@ pub use error::{Excerpt, PlanError};
 pub use fault::{CutStyle, DiskCause, Effect, Fault, STRADDLE_SPREAD, straddled};
 pub use file::{Clocks, Cluster, Document, FaultRow, PLAN_FORMAT, Plan};
 pub use pattern::{Rolling, Shape, TurnBy};
+pub use probe::{Probe, SITUATIONS, is_probe, probes};
 pub use select::{NodeList, SelectError, Selection, StakeRule};
 pub use settings::{
     Bursts, Cpu, CrashMode, Crypto, Disk, Expect, Network, Params, RecoveryGate, Reordering, Run,
-    SOMETIMES, Safety, Workload,
+    Safety, Workload,
 };
 pub use shape::{Delay, Map, RegionShape, ShapeError, StakeShape, TOTAL, TRUNCATION};
 pub use swarm::Swarm;

@@ -9,7 +9,8 @@
 //! A run may also hang or eat the machine. The child watches itself from a thread outside the
 //! simulation: a virtual second that takes more than [`STUCK`] of CPU time, or a resident set above
 //! the limit, ends the process. CPU time and not wall time, so that a busy machine changes no
-//! verdict. Whatever a child dies of becomes an ordinary report with an ordinary verdict.
+//! verdict; only a child that waits for ever without using any is ended by the wall clock
+//! ([`STILL`]). Whatever a child dies of becomes an ordinary report with an ordinary verdict.
 
 use crate::cluster::Options;
 use crate::plan::{Concrete, Nanos};
@@ -33,6 +34,13 @@ use std::time::Duration;
 
 /// CPU time that a run may take without a virtual second passing.
 pub const STUCK: Duration = Duration::from_secs(120);
+
+/// Time on the wall without a virtual second, after which a child that hardly computes has stopped
+/// for good. Far more than a starved process waits for its turn.
+pub const STILL: Duration = Duration::from_secs(1_800);
+
+/// How often a child looks at itself.
+const LOOK: Duration = Duration::from_millis(200);
 
 /// Exit code of a child whose watchdog ended it.
 const WATCHDOG: i32 = 70;
@@ -127,15 +135,18 @@ pub fn serve() -> anyhow::Result<()> {
 
 /// Ends the process when the run neither ends nor goes on, or grows too large.
 fn watch(second: &AtomicU64, memory_mb: u64, run: &std::sync::mpsc::Receiver<()>) {
-    let (mut seen, mut since_ms) = (0, runner::cpu_ms());
-    while run.recv_timeout(Duration::from_millis(200)) == Err(RecvTimeoutError::Timeout) {
+    let (mut seen, mut since_ms, mut waited) = (0, runner::cpu_ms(), 0);
+    while run.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
         let (now, cpu_ms) = (second.load(Ordering::Relaxed), runner::cpu_ms());
         if now != seen {
-            (seen, since_ms) = (now, cpu_ms);
+            (seen, since_ms, waited) = (now, cpu_ms, 0);
         }
+        waited += 1;
         let grown = runner::peak_rss_mb();
         let message = if cpu_ms - since_ms > STUCK.as_millis() as u64 {
             format!("stuck: {} s of CPU time in one virtual second", STUCK.as_secs())
+        } else if LOOK * waited > STILL {
+            format!("stuck: {} s on the wall without a virtual second", STILL.as_secs())
         } else if grown > memory_mb {
             format!("memory: {grown} MiB, and the limit is {memory_mb} MiB")
         } else {

@@ -264,3 +264,41 @@ fn a_sweep_can_be_read() {
         browser.screenshot(&folder().join(name).with_extension("png"));
     }
 }
+
+/// The curve, its jump and the violation, as `sim causes --report` draws them.
+#[test]
+fn the_beginning_of_a_failure_can_be_seen() {
+    let share = [0, 0, 1, 1, 2, 5, 8, 8, 8];
+    let points: Vec<serde_json::Value> = (0..9_u32)
+        .map(|i| {
+            let (at, failed) = (f64::from(i) * 500.0, share[i as usize]);
+            json!({ "at_ms": at, "failed": failed, "futures": 8, "fit": f64::from(failed) / 8.0 })
+        })
+        .collect();
+    let crash = json!({ "label": "crash #1", "text": "crash #1: 2.3s to 3s", "near": true,
+        "from_ms": 2_300.0, "to_ms": 3_000.0 });
+    let cut = json!({ "label": "partition #2", "text": "partition #2: 0.2s to 1s", "near": false,
+        "from_ms": 200.0, "to_ms": 1_000.0 });
+    let event = |at: f64, node: u16| json!({ "at_ms": at, "node": node, "text": "Timeout(s7)" });
+    let page = html::causes(&json!({
+        "plan": "crash-restart", "seed": "7", "story": "A made-up story </script>.",
+        "replay": "cargo sim causes seeds/crash-restart-o32-7.toml --futures 8", "nodes": 7,
+        "commit": "0123456789abcdef", "oracle": "O32", "detail": "n3 did not reload N(12:3fcb4c85)",
+        "violated_ms": 4_100.0, "heal_ms": 3_500.0, "futures": 72, "points": points,
+        "jump": { "from_ms": 2_000.0, "to_ms": 2_500.0, "before": 0.25, "after": 0.625 },
+        "faults": [crash, cut], "events": [event(2_100.0, 3), event(2_300.0, 3), event(2_410.0, 5)],
+    }));
+    let page = keep("causes", &page);
+    let Some(browser) = start(1440, 1400, false) else { return };
+    browser.open(Path::new(&page));
+    assert_eq!(browser.text("#verdict"), "\u{2715} O32");
+    let dots = browser.eval("document.querySelectorAll('#whole .point').length");
+    assert_eq!(dots.as_u64(), Some(9), "one dot for each moment");
+    let width = "document.querySelector('#close #jump').getBoundingClientRect().width";
+    assert!(browser.eval(width).as_f64() > Some(200.0), "the jump is a quarter of its close-up");
+    assert_eq!(browser.eval("document.querySelectorAll('#events tbody tr').length"), 3);
+    let wide = browser.eval("document.documentElement.scrollWidth").as_u64();
+    assert!(wide <= Some(1440), "{wide:?} pixels");
+    browser.screenshot(&folder().join("causes.png"));
+    assert_eq!(browser.console(), Vec::<String>::new());
+}

@@ -252,6 +252,21 @@ fn votes_for_one() {
     });
 }
 
+/// B20, with so many down that the liars' votes notarize and their silence keeps from finality.
+#[test]
+fn withheld_final_votes() {
+    in_child("withheld_final_votes", || {
+        let faults = r#"{ kind = "byzantine", at = "0s", behaviour = "withheld-final-votes", nodes = [1, 2], permanent = true },
+           { kind = "crash", at = "0s", for = "5s", nodes = [3, 4, 5] }"#;
+        let scenario = lying(faults).set("run.heal_at=5s").set("run.duration=25s");
+        let run = withstood(scenario, &[("withheld-final-votes", 10)]);
+        let recorder = run.outcome.recorder();
+        let heal = recorder.measure.recoveries.last().unwrap();
+        assert!(heal.first.is_some_and(|(_, at)| at > 5_000_000_000), "71 correct of 101 are back");
+        assert!(run.probe("notarization") > 0 && heal.before.0 == 0, "51 alone finalize nothing");
+    });
+}
+
 /// B21.
 #[test]
 fn withheld_certificates() {

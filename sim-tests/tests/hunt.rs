@@ -112,6 +112,12 @@ fn jobs_and_shards_change_nothing() {
     assert_eq!(runs.len(), 6);
     assert!(runs.iter().all(|run| run["verdict"] == "safety" && run.get("cpu_ms").is_none()));
     let summary: Value = serde_json::from_str(&place.read("one/summary.json")).unwrap();
+    let missed = |of: &str| summary[of].as_array().unwrap().iter().map(Value::to_string).collect();
+    let (probes, rules): (String, String) = (missed("probes_missed"), missed("rules_missed"));
+    assert!(probes.contains("\"epoch-end\"") && !probes.contains("\"restart\""), "{probes}");
+    assert!(rules.contains("\"epoch.halt\"") && !rules.contains("\"votor.notar\""), "{rules}");
+    let coverage = place.ends(14, "coverage one");
+    assert!(coverage.contains("GAP: epoch-end was never reached"), "{coverage}");
     let kinds = summary["failures"].as_array().unwrap();
     assert!(kinds.len() < 6, "failures of one kind are one finding: {kinds:#?}");
     assert_eq!(kinds.iter().map(|kind| kind["runs"].as_u64().unwrap()).sum::<u64>(), 6);
@@ -210,13 +216,18 @@ fn diff_finds_the_first_event() {
 fn causes_plots_the_share_of_failing_futures() {
     let place = Place::new();
     place.ends(10, "sweep tiny.toml --seeds 1 --wrong forgets-votes");
-    let causes = "causes seeds/tiny-o32-0.toml --futures 2 --points 3 --json -";
+    let causes = "causes seeds/tiny-o32-0.toml --futures 2 --points 3 --json - --report why.html";
     let text = place.ends(0, causes);
     let causes: Value = serde_json::from_str(&text).unwrap();
     let points = causes["points"].as_array().unwrap();
     assert!(points.len() >= 3 && points.iter().all(|point| point["futures"] == 2), "{text}");
     let last = points.last().unwrap();
     assert_eq!(last["failed"], 2, "after the violation every future holds it");
+    let page = place.read("why.html");
+    let (_, data) = page.split_once("id=\"data\">").unwrap();
+    let data: Value = serde_json::from_str(data.split_once("</script>").unwrap().0).unwrap();
+    assert_eq!(data["points"].as_array().unwrap().len(), points.len(), "the picture shows them");
+    assert_eq!((&data["oracle"], &data["faults"][0]["label"]), (&"O32".into(), &"crash #1".into()));
 }
 
 /// A kept failure is failing, fixed or stale; only what should pass and fails is wrong.
@@ -252,7 +263,8 @@ fn the_whole_corpus_is_replayed() {
 #[test]
 fn help_and_completions() {
     let place = Place::new();
-    for verb in ["run", "sweep", "merge", "replay", "shrink", "diff", "causes", "list"] {
+    for verb in ["run", "sweep", "merge", "replay", "shrink", "diff", "causes", "coverage", "list"]
+    {
         let help = place.ends(0, &format!("{verb} --help"));
         assert!(help.contains("Example: cargo sim "), "{help}");
         for shell in ["bash", "zsh", "fish"] {

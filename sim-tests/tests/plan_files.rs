@@ -5,7 +5,7 @@ use sim_tests::plan::{Budget, Concrete, Edge, Plan, percent};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-const NAMES: [&str; 34] = [
+const NAMES: [&str; 36] = [
     "asynchronous",
     "bit-rot",
     "calm",
@@ -18,8 +18,10 @@ const NAMES: [&str; 34] = [
     "example-44",
     "far-apart",
     "forked-window",
+    "far-behind",
     "forty-percent-crashed",
     "gray-network",
+    "halted-epoch",
     "heavy",
     "late-joiner",
     "lossy-wan",

@@ -12,6 +12,12 @@ fn pass(plan: &str, seed: u64) -> Run {
     run
 }
 
+/// How often the nodes of this process took a rule.
+fn taken(rule: &str) -> u64 {
+    let hits = alpenglow_node::protocol::rules::hits();
+    hits.iter().find(|(name, _)| *name == rule).map_or(0, |(_, hits)| *hits)
+}
+
 #[test]
 fn calm() {
     in_child("calm", || {
@@ -104,6 +110,28 @@ fn late_joiner() {
     });
 }
 
+/// More slots than a node holds in memory; the rule says so.
+#[test]
+fn far_behind() {
+    in_child("far_behind", || {
+        let run = pass("far-behind", 41);
+        assert!(taken("finality.far") > 0 && run.probe("repair") > 1_000);
+        let recorder = run.outcome.recorder();
+        assert!(recorder.history.nodes[2].out.len() > 2_048, "it has delivered them all");
+    });
+}
+
+/// The epoch ends without a final block, nothing of the next begins, and then it goes on.
+#[test]
+fn halted_epoch() {
+    in_child("halted_epoch", || {
+        let run = pass("halted-epoch", 42);
+        assert!(taken("epoch.halt") > 0 && taken("epoch.resume") > 0);
+        assert!(taken("standstill.partial") > 0, "so much was to be said again");
+        assert!(run.probe("epoch-end") > 0);
+    });
+}
+
 #[test]
 fn two_epochs() {
     in_child("two_epochs", || {
@@ -115,10 +143,7 @@ fn two_epochs() {
 fn heavy() {
     in_child("heavy", || {
         let run = pass("heavy", 22);
-        let full = alpenglow_node::protocol::rules::hits()
-            .iter()
-            .find(|(name, _)| *name == "producer.full_slice")
-            .map_or(0, |(_, hits)| *hits);
+        let full = taken("producer.full_slice");
         assert!(full > 100, "{full} full slices");
         let measure = &run.outcome.recorder().measure;
         assert!(measure.finalized * 100 >= measure.submitted * 90);

@@ -51,6 +51,24 @@ fn chrome(run: &Run) -> Value {
     serde_json::from_str(&text).unwrap()
 }
 
+/// Slices of one track lie side by side or inside each other: readers draw nothing else.
+fn nest<'a, T: Ord>(slices: impl Iterator<Item = &'a Value>, track: impl Fn(&Value) -> T) {
+    let mut tracks = std::collections::BTreeMap::<T, Vec<(u64, u64)>>::new();
+    for slice in slices {
+        let ns = |what: &str| (slice[what].as_f64().unwrap() * 1_000.0).round() as u64;
+        tracks.entry(track(slice)).or_default().push((ns("ts"), ns("ts") + ns("dur")));
+    }
+    for mut all in tracks.into_values() {
+        all.sort_by_key(|(from, to)| (*from, std::cmp::Reverse(*to)));
+        let mut open: Vec<u64> = Vec::new();
+        for (from, to) in all {
+            open.retain(|end| *end > from);
+            assert!(open.iter().all(|end| to <= *end), "one that ends at {to} sticks out");
+            open.push(to);
+        }
+    }
+}
+
 /// The format asks for a phase, a process and a time; slices also need a duration.
 #[test]
 fn a_chrome_trace_has_what_readers_need() {
@@ -65,6 +83,15 @@ fn a_chrome_trace_has_what_readers_need() {
             assert!(phase != "X" || event["dur"].as_f64().unwrap() >= 0.0, "{event}");
             assert!(phase != "i" || ["t", "g"].contains(&event["s"].as_str().unwrap()), "{event}");
         }
+        let of = |event: &Value, what: &str| event[what].as_u64();
+        let track = |event: &Value| (of(event, "pid"), of(event, "tid"));
+        let titles = events.iter().filter(|event| event["name"] == "thread_name");
+        let titled: std::collections::BTreeSet<_> = titles.map(track).collect();
+        assert!(titled.iter().all(|(pid, tid)| pid != tid), "nobody is a main thread");
+        for event in events.iter().filter(|e| ["X", "i"].contains(&e["ph"].as_str().unwrap())) {
+            assert!(titled.contains(&track(event)) || event["s"] == "g", "no title: {event}");
+        }
+        nest(events.iter().filter(|event| event["ph"] == "X"), track);
         let named = |name: &str| events.iter().filter(|event| event["name"] == name).count();
         assert_eq!(named("thread_name"), 4 + 1, "nodes and one fault");
         assert_eq!(named("down"), 1);

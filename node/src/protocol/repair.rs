@@ -327,6 +327,7 @@ impl Job {
         if !merkle::check_last(slice_leaf(root), last.into(), path, &block.hash, height) {
             return false;
         }
+        rule!("repair.count");
         if self.slices.is_empty() {
             self.slices = (0..count).map(|_| SliceJob::default()).collect();
             self.slices[usize::from(last)].root = Some(root);
@@ -338,6 +339,7 @@ impl Job {
         let height = merkle::height(self.slices.len() as u32);
         let good = merkle::check_path(slice_leaf(root), t.into(), path, &block.hash, height);
         if good && let Some(slice) = self.slices.get_mut(usize::from(t)) {
+            rule!("repair.root");
             slice.root = Some(root);
         }
         good
@@ -354,6 +356,7 @@ impl Job {
             && Some(commitment.root) == slice.root
             && commitment.last == is_last;
         if good && slice.done.is_none() {
+            rule!("repair.shred");
             slice.signature = Some(shred.signature);
             slice.pieces.insert(i, shred.piece.bytes().clone());
         }

@@ -37,7 +37,11 @@ impl InitialVotes {
             let initial = |kind: &VoteKind| matches!(kind, VoteKind::Notar(_) | VoteKind::Skip);
             let voted = me.cast_in.get(&slot).is_some_and(|kinds| kinds.iter().any(initial));
             let passed = me.highest.is_some_and(|block| block.slot >= slot);
-            if !voted && !passed && self.uptime.is_up_since(node, set_at) {
+            if !self.uptime.is_up_since(node, set_at) {
+                continue;
+            }
+            out.probe("judged-O41");
+            if !voted && !passed {
                 let late = (cx.at_ns - deadline) / 1_000;
                 let detail = format!(
                     "n{node} set its timers at {:.3} s and has no initial vote in slot {slot} \

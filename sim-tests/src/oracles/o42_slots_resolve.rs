@@ -42,6 +42,7 @@ impl SlotsResolve {
             if !enough || !self.windows.is_owed(window) {
                 continue;
             }
+            out.probe("judged-O42");
             let unresolved = |node: &NodeId| {
                 let me = cx.history.of(*node);
                 !me.is_skipped(slot)

@@ -43,6 +43,7 @@ impl GoodWindows {
             return;
         }
         self.good += 1;
+        out.probe("judged-O45");
         let bad = |kind: &VoteKind| {
             matches!(kind, VoteKind::Skip | VoteKind::SkipFallback | VoteKind::NotarFallback(_))
         };

@@ -53,6 +53,9 @@ impl Joiner {
             join.known |= me.highest.is_some_and(|block| block.slot >= join.target);
             let tip = me.out.last().map_or(Slot(0), |block| block.slot);
             if tip >= join.target {
+                if owed(cx, node, join.started_ns) {
+                    out.probe("judged-O49");
+                }
                 over.push(node);
                 continue;
             }

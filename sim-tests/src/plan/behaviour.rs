@@ -32,7 +32,7 @@ const fn split(id: &'static str, name: &'static str, shows: &'static str) -> Beh
 
 /// Every behaviour that a plan may name.
 #[rustfmt::skip]
-pub const BEHAVIOURS: [Behaviour; 31] = [
+pub const BEHAVIOURS: [Behaviour; 32] = [
     split("B1",  "equivocating-leader",   "a leader sends one block to one half and another to the other"),
     split("B1",  "forked-window",         "a block for less than half of the stake, and two children of it"),
     split("B2",  "many-blocks",           "a leader sends three to ten blocks of one slot to as many groups"),
@@ -54,6 +54,7 @@ pub const BEHAVIOURS: [Behaviour; 31] = [
     lie("B18",   "stray-final-votes",     "final votes without a notar vote, or beside skip and fallback"),
     lie("B19",   "deciding-votes",        "votes held until they decide, then sent to one node"),
     lie("B20",   "votes-for-one",         "votes that reach one node only"),
+    lie("B20",   "withheld-final-votes",  "votes of the first round to all, final votes to nobody"),
     lie("B21",   "withheld-certificates", "certificates collected in private and released late"),
     lie("B22",   "forged-certificates",   "certificates that the named signers did not sign"),
     lie("B23",   "double-signers",        "certificates that count one signer twice"),

@@ -241,33 +241,9 @@ pub struct Expect {
     pub finalization_p50: Option<Nanos>,
     /// The 99th percentile of the same.
     pub finalization_p99: Option<Nanos>,
-    /// Events of [`SOMETIMES`], or behaviours, that must happen in at least one run of a sweep.
+    /// Names of the catalogue ([`super::probes`]) that must be reached in at least one run of a sweep.
     pub sometimes: Vec<String>,
 }
-
-/// What a plan may say should happen sometimes.
-pub const SOMETIMES: [&str; 20] = [
-    "fast-finalization",
-    "slow-finalization",
-    "skip-certificate",
-    "notar-fallback-certificate",
-    "standstill",
-    "repair",
-    "parent-switch",
-    "restart",
-    "epoch-end",
-    "catch-up",
-    "full-slice",
-    "storage-error",
-    "start-refused",
-    "log-lost",
-    "observing",
-    "equivocation-seen",
-    "offence-seen",
-    "safe-to-notar",
-    "safe-to-skip",
-    "safety-broken",
-];
 
 impl Default for Expect {
     fn default() -> Self {

@@ -1,5 +1,5 @@
-//! Pages that people look at: one self-contained file each, for a run ([`run`]) and for a sweep
-//! ([`sweep`]).
+//! Pages that people look at: one self-contained file each, for a run ([`run`]), for a sweep
+//! ([`sweep`]) and for the beginning of a failure ([`causes`]).
 //!
 //! Style, scripts and data are inside the file, and its content security policy forbids everything
 //! else: it opens from a mail, from an artifact of a build, in ten years. The data is JSON in a
@@ -7,9 +7,11 @@
 //! a plan or a violation can end the element. The scripts are in `html/assets`, ours, and loaded by
 //! nobody else; `tests/browser.rs` runs them in a real browser.
 
+mod causes;
 mod run;
 mod sweep;
 
+pub use causes::causes;
 pub use run::{Picture, run};
 pub use sweep::sweep;
 
@@ -64,7 +66,7 @@ mod tests {
 
     #[test]
     fn nothing_comes_from_a_network() {
-        let scripts = [run::SCRIPTS, sweep::SCRIPTS].concat();
+        let scripts = [run::SCRIPTS, sweep::SCRIPTS, causes::SCRIPTS].concat();
         let page = page("t", &scripts, &serde_json::Value::Null);
         let known = page.replace("http://www.w3.org/2000/svg", "");
         for word in ["http:", "https:", "//cdn", "url(", "@import", "fetch(", "import("] {

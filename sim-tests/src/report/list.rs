@@ -1,7 +1,9 @@
-//! What there is to run: the plans and the kept failures of the working directory.
+//! What there is: the plans and the kept failures of the working directory, wrong nodes, lies, and
+//! everything that runs count.
 
 use super::seedfile::{Expectation, SeedFile};
-use crate::plan::{BEHAVIOURS, Behaviour, Plan};
+use crate::plan::{BEHAVIOURS, Behaviour, Plan, SITUATIONS};
+use alpenglow_node::protocol::rules::RULES;
 use comfy_table::{Table, presets::UTF8_HORIZONTAL_ONLY};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -10,6 +12,10 @@ use std::path::{Path, PathBuf};
 struct Listing {
     plans: Vec<Entry>,
     behaviours: Vec<Lie>,
+    /// What runs count, and what plans may name as goals.
+    probes: Vec<Situation>,
+    /// The branches of the protocol that runs count.
+    rules: Vec<Situation>,
     seeds: Vec<Entry>,
     /// What `--wrong` knows: names and what is wrong.
     wrong: Vec<WrongEntry>,
@@ -27,6 +33,13 @@ struct Lie {
     behaviour: &'static str,
     id: &'static str,
     shows: &'static str,
+}
+
+/// A situation that a run may reach, or a rule that it may take.
+#[derive(Serialize)]
+struct Situation {
+    name: &'static str,
+    about: &'static str,
 }
 
 #[derive(Serialize)]
@@ -68,6 +81,8 @@ pub fn print(
     let lie = |lie: Behaviour| Lie { behaviour: lie.name, id: lie.id, shows: lie.shows };
     let listing = Listing {
         behaviours: BEHAVIOURS.map(lie).into(),
+        probes: SITUATIONS.map(|probe| Situation { name: probe.name, about: probe.about }).into(),
+        rules: RULES.iter().map(|(name, about)| Situation { name, about }).collect(),
         plans: toml_files("fault-plans").into_iter().map(plan).collect(),
         seeds: toml_files("seeds").into_iter().map(seed).collect(),
         wrong: wrong.map(|(name, about)| WrongEntry { name, about }).collect(),
@@ -75,6 +90,8 @@ pub fn print(
     super::emit(json, &listing)?;
     if json != Some(Path::new("-")) {
         println!("{}\n{}", table(&listing), lies(&listing));
+        println!("{}", situations("situation that a run may reach", &listing.probes));
+        println!("{}", situations("rule that a node may take", &listing.rules));
     }
     Ok(())
 }
@@ -93,6 +110,17 @@ fn table(listing: &Listing) -> Table {
     }
     for wrong in &listing.wrong {
         table.add_row([format!("--wrong {}", wrong.name), wrong.about.to_owned()]);
+    }
+    table
+}
+
+fn situations(what: &str, all: &[Situation]) -> Table {
+    let mut table = Table::new();
+    table.load_style(UTF8_HORIZONTAL_ONLY).set_width(100);
+    table.set_content_arrangement(comfy_table::ContentArrangement::Dynamic);
+    table.set_header([what, "what it means"]);
+    for situation in all {
+        table.add_row([situation.name, situation.about]);
     }
     table
 }

@@ -25,6 +25,9 @@ pub struct Summary {
     pub failures: Vec<Failure>,
     /// Runs that reached each situation.
     pub probes: BTreeMap<String, u64>,
+    /// Situations of the catalogue that no run reached.
+    #[serde(default)]
+    pub probes_missed: Vec<String>,
     /// Rules of the protocol that no run took.
     pub rules_missed: Vec<String>,
 }
@@ -170,6 +173,10 @@ impl Summary {
             verdicts,
             plans,
             failures,
+            probes_missed: crate::plan::probes()
+                .map(|probe| probe.name.to_owned())
+                .filter(|name| !probes.contains_key(name))
+                .collect(),
             probes,
             rules_missed: missed.into_iter().map(str::to_owned).collect(),
         }

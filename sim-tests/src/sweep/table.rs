@@ -9,6 +9,8 @@ use std::path::Path;
 
 /// Kinds of failures that are shown; the rest is in the files.
 const SHOWN: usize = 20;
+/// Situations that were not reached are named if they are so few; else `sim coverage` names them.
+const LISTED: usize = 20;
 
 fn spread(spread: &Spread) -> String {
     let Some(p50) = spread.p50 else { return "-".into() };
@@ -50,6 +52,13 @@ pub fn render(manifest: &Manifest, made: &[Made], summary: &Summary, seeds: &Pat
     for plan in summary.plans.iter().filter(|plan| plan.runs > 0 && !plan.goals_missed.is_empty()) {
         let goals = plan.goals_missed.join(", ");
         text.push_str(&format!("\n{}: never reached in {} runs: {goals}", plan.plan, plan.runs));
+    }
+    if !summary.probes_missed.is_empty() {
+        let (missed, all) = (summary.probes_missed.len(), crate::plan::probes().count());
+        text.push_str(&format!("\nsituations never reached: {missed} of {all}"));
+        if missed <= LISTED {
+            text.push_str(&format!(" ({})", summary.probes_missed.join(", ")));
+        }
     }
     if !summary.rules_missed.is_empty() {
         text.push_str(&format!("\nrules never taken: {}", summary.rules_missed.join(", ")));

@@ -13,8 +13,10 @@ use crate::plan::percent;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
-const FAULTS: u32 = 1;
-const NODES: u32 = 2;
+/// Processes. A thread with the number of its process is its main thread to readers, and shown
+/// first; so these are beyond the numbers of nodes and faults.
+const FAULTS: u32 = 10_001;
+const NODES: u32 = 10_002;
 
 /// Nanoseconds as the microseconds of the format.
 fn us(ns: u64) -> f64 {
@@ -43,7 +45,7 @@ pub fn render(record: &Record<'_>) -> Value {
     }
     for ((node, what, _), begin) in begun {
         if what != "produce" {
-            events.push(slice(node, what, begin, record.end_ns));
+            events.push(slice(node, what.to_owned(), begin, record.end_ns));
         }
     }
     for violation in record.violations {
@@ -105,7 +107,7 @@ fn faults(record: &Record<'_>, events: &mut Vec<Value>) {
     }
 }
 
-fn slice(node: u16, what: &str, begin: u64, end: u64) -> Value {
+fn slice(node: u16, what: String, begin: u64, end: u64) -> Value {
     json!({
         "name": what, "ph": "X", "pid": NODES, "tid": u32::from(node) + 1,
         "ts": us(begin), "dur": us(end - begin),
@@ -131,7 +133,11 @@ fn slices(
     if begins {
         begun.insert(key, entry.at_ns);
     } else if let Some(begin) = begun.remove(&key) {
-        events.push(slice(entry.node, what, begin, entry.at_ns));
+        let name = match entry.slot {
+            Some(slot) => format!("{what} {slot}"),
+            None => what.to_owned(),
+        };
+        events.push(slice(entry.node, name, begin, entry.at_ns));
     }
 }
 

@@ -6,11 +6,10 @@
 //! that to the row of the plan file.
 
 use super::Concrete;
-use crate::plan::behaviour::BEHAVIOURS;
 use crate::plan::error::{Words, unknown};
 use crate::plan::fault::{Effect, Fault, Timing};
 use crate::plan::file::PLAN_FORMAT;
-use crate::plan::settings::SOMETIMES;
+use crate::plan::probe::{is_probe, probes};
 use crate::plan::shape::check_stakes;
 use crate::plan::units::{Drift, Nanos, Share};
 
@@ -309,9 +308,8 @@ impl Concrete {
 
     fn check_expectations(&self) -> Check {
         let expect = &self.expect;
-        let goals = || SOMETIMES.into_iter().chain(BEHAVIOURS.map(|lie| lie.name));
-        if let Some(name) = expect.sometimes.iter().find(|s| !goals().any(|goal| goal == **s)) {
-            let known = goals().map(str::to_owned).collect();
+        if let Some(name) = expect.sometimes.iter().find(|name| !is_probe(name)) {
+            let known = probes().map(|probe| probe.name.to_owned()).collect();
             let (what, remedy) = unknown("goal", name, known, &[]);
             return Err(Defect::new("expect.sometimes", what, &remedy));
         }

@@ -71,11 +71,13 @@ pub fn run(picture: &Picture<'_>) -> String {
         })
         .collect();
     let kind = |kind: &Kind| json!({ "short": kind.short(), "long": kind.long(), "group": kind.group().name() });
+    let heal = record.scene.plan.run.heal_at.map(|at| at.0).filter(|at| (1..end).contains(at));
     let data = json!({
         "report": report,
         // As text: a browser's numbers end at 53 bits.
         "seed": report.seed.to_string(),
         "about": record.scene.plan.about.trim(),
+        "heal_ms": heal.map(ms),
         "replay": replay,
         "nodes": nodes(record),
         "faults": faults,

@@ -4,6 +4,7 @@
 //! programs may have written it. A field that is missing counts as nothing.
 
 use super::{COMMON, page};
+use crate::plan::Probe;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -34,6 +35,9 @@ pub fn sweep(runs: &[Value]) -> String {
         failed.iter().take(FAILURES).map(|(run, cause)| failure(run, cause)).collect();
     let sum = |field: &str| -> u64 { runs.iter().filter_map(|run| run[field].as_u64()).sum() };
     let (probes, rules) = coverage(runs, &number);
+    let reached: BTreeSet<&str> = probes.iter().filter_map(|row| row["name"].as_str()).collect();
+    let never = crate::plan::probes().map(|probe| probe.name);
+    let never: Vec<&str> = never.filter(|name| !reached.contains(name)).collect();
     let data = json!({
         "runs": runs.len(),
         "failed": failed.len(),
@@ -46,6 +50,7 @@ pub fn sweep(runs: &[Value]) -> String {
         "failures": cells,
         "failed_runs": listed,
         "probes": probes,
+        "probes_missed": if runs.is_empty() { Vec::new() } else { never },
         "rules_missed": rules,
         "slowest": slowest(runs),
     });
@@ -116,7 +121,7 @@ fn per_plan(runs: &[Value], name: &str) -> Value {
 }
 
 /// Runs that reached each probe, by plan; and rules that no run took.
-fn coverage(runs: &[Value], number: &BTreeMap<&str, usize>) -> (Value, BTreeSet<String>) {
+fn coverage(runs: &[Value], number: &BTreeMap<&str, usize>) -> (Vec<Value>, BTreeSet<String>) {
     let mut probes: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
     let mut missed: Option<BTreeSet<String>> = None;
     for run in runs {
@@ -132,9 +137,20 @@ fn coverage(runs: &[Value], number: &BTreeMap<&str, usize>) -> (Value, BTreeSet<
             None => rules,
         });
     }
-    let rows =
-        probes.into_iter().map(|(name, by_plan)| json!({ "name": name, "by_plan": by_plan }));
-    (Value::Array(rows.collect()), missed.unwrap_or_default())
+    // In the order of the catalogue, which begins with what every run is about; then the unknown.
+    let catalogue: Vec<Probe> = crate::plan::probes().collect();
+    let place = |name: &str| catalogue.iter().position(|probe| probe.name == name);
+    let mut rows: Vec<(Option<usize>, Value)> = probes
+        .into_iter()
+        .filter(|(_, by_plan)| by_plan.iter().any(|runs| *runs > 0))
+        .map(|(name, by_plan)| {
+            let place = place(name);
+            let about = place.map(|place| catalogue[place].about);
+            (place, json!({ "name": name, "about": about, "by_plan": by_plan }))
+        })
+        .collect();
+    rows.sort_by_key(|(place, _)| place.unwrap_or(usize::MAX));
+    (rows.into_iter().map(|(_, row)| row).collect(), missed.unwrap_or_default())
 }
 
 fn slowest(runs: &[Value]) -> Vec<Value> {
@@ -188,8 +204,13 @@ mod tests {
         assert_eq!(data["per_plan"][0]["p50"], p50);
         assert_eq!(data["per_plan"][1]["recoveries"]["ms"], json!([2.0, 3.0]));
         assert_eq!(data["per_plan"][1]["recoveries"]["never"], 2);
-        let standstill = json!({ "name": "standstill", "by_plan": [1, 2] });
-        assert_eq!(data["probes"][1], standstill);
+        let standstill = &data["probes"][0];
+        assert_eq!(
+            (&standstill["name"], &standstill["by_plan"]),
+            (&json!("standstill"), &json!([1, 2]))
+        );
+        let never = data["probes_missed"].as_array().unwrap();
+        assert!(never.contains(&json!("epoch-end")) && !never.contains(&json!("repair")));
         assert_eq!(data["rules_missed"], json!(["a.b"]), "missed by all, not by one plan");
         let slowest: Vec<&Value> =
             data["slowest"].as_array().unwrap().iter().map(|r| &r["cpu_ms"]).collect();

@@ -55,14 +55,15 @@ function cumulative(drawing, width, height, ranks, name) {
   let path = `M${left},${bottom}`;
   ranks.forEach((value, i) => { path += `L${x(value).toFixed(1)},${y(i / ranks.length).toFixed(1)}V${y((i + 1) / ranks.length).toFixed(1)}`; });
   drawing.append(svg("path", { d: `${path}H${right}`, fill: "none", stroke: colours.notar, "stroke-width": 2 }));
-  const marks = [["p50", 0.5, 18], ["p95", 0.95, 18], ["p99", 0.99, -7]];
+  // Above and to the left of a rising curve there is room; two labels near the top keep apart.
+  const marks = [["p50", 0.5, -6], ["p95", 0.95, 18], ["p99", 0.99, -7]];
   const words = [];
   for (const [label, part, shift] of marks) {
     const value = ranks[Math.min(ranks.length - 1, Math.ceil(part * ranks.length) - 1)];
     const at = x(value);
     words.push(`${label} ${ms(value)}`);
     drawing.append(svg("circle", { cx: at, cy: y(part), r: 3.5, fill: colours.card, stroke: colours.notar, "stroke-width": 2 }),
-      svg("text", { class: "strong", x: at, y: y(part) + shift, "text-anchor": "middle" }, label));
+      svg("text", { class: "strong", x: part === 0.5 ? at - 7 : at, y: y(part) + shift, "text-anchor": part === 0.5 || at > right - 20 ? "end" : "middle" }, label));
   }
   drawing.append(svg("text", { class: "strong", x: right, y: bottom + 33, "text-anchor": "end" }, words.join(" · ")));
 }

@@ -117,6 +117,15 @@ function drawGround(g, lane) {
     g.setLineDash([]);
     g.globalAlpha = 1;
   }
+  const heal = data.heal_ms === null ? -1 : xOf(data.heal_ms);
+  if (heal > view.left && heal < view.width) {
+    g.strokeStyle = colours.final;
+    g.lineWidth = 1.5;
+    g.setLineDash([6, 4]);
+    g.beginPath(); g.moveTo(Math.round(heal) + 0.5, HEAD); g.lineTo(Math.round(heal) + 0.5, view.height); g.stroke();
+    g.setLineDash([]);
+    g.lineWidth = 1;
+  }
   const perWindow = (view.width - view.left) * 1600 / (state.to - state.from);
   for (const window of data.windows) {
     if (window.ready_ms === null) continue;
@@ -342,6 +351,13 @@ function drawSlots(g) {
 
 function drawFaultBars(g) {
   const lines = [];
+  const heal = data.heal_ms === null ? -1 : xOf(data.heal_ms);
+  if (heal > view.left && heal < view.width) {
+    g.fillStyle = colours.final;
+    g.fillText("heal", heal + 4, HEAD - 11);
+    g.fillRect(heal, HEAD - 19, 1.5, 18);
+    lines.push([heal, heal + g.measureText("heal").width + 6]);
+  }
   for (const fault of data.faults) {
     const [a, b] = [xOf(fault.from_ms), xOf(fault.to_ms ?? END)];
     if (b < view.left || a > view.width) continue;
@@ -393,7 +409,7 @@ function drawGutter(g, lane) {
   if (!narrow) {
     g.fillText("time", view.left - 10, 8);
     g.fillText("slots", view.left - 10, 25);
-    if (data.faults.length) g.fillText("faults", view.left - 10, HEAD - 11);
+    if (data.faults.length || data.heal_ms !== null) g.fillText("faults", view.left - 10, HEAD - 11);
   }
   g.textAlign = "left";
   g.strokeStyle = colours["line-strong"];

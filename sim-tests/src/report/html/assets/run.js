@@ -44,7 +44,7 @@ function tiles() {
     tile("Slots finalized", count(done), "", `${slots.finalized_fast} fast, ${slots.finalized_slow} slow, ${slots.finalized_indirect} indirect`),
     tile("Skipped", count(slots.skipped), "", `${plural(slots.undecided, "slot")} undecided`),
     tile("Median finalization", ...split(f.p50), f.n ? `p99 ${ms(f.p99)}, ${plural(f.n, "sample")}` : "no samples"),
-    tile("Slowest owed recovery", ...(worst.length ? never ? ["never", ""] : split(slowest) : ["–", ""]), worst.length ? `bound ${ms(Math.min(...worst.map((r) => r.bound_ms)))}` : "no recovery has a bound", never),
+    tile("Slowest recovery with a bound", ...(worst.length ? never ? ["never", ""] : split(slowest) : ["–", ""]), worst.length ? `bound ${ms(Math.min(...worst.map((r) => r.bound_ms)))}` : "no recovery has a bound", never),
     tile("Messages", count(m.delivered), "", `${count(lost)} dropped${dropped.length ? `: ${dropped.map(([cause, n]) => `${count(n)} ${cause}`).join(", ")}` : ""}`),
     tile("Transactions", count(t.finalized), `of ${count(t.submitted)}`, `${count(t.expired)} expired, ${count(t.lost)} lost`, t.lost > 0));
 }

@@ -59,6 +59,7 @@ function rowsChart(id, title, hint, label, values, paint) {
     const x = logAxis(drawing, low, high, left, width - 10, 4, bottom, label);
     plans.forEach((plan, i) => {
       const y = 4 + i * each + each / 2;
+      drawing.append(svg("line", { class: "tick", x1: left, x2: width - 10, y1: y, y2: y, "stroke-dasharray": "1 3" }));
       drawing.append(svg("text", { class: "strong", x: left - 12, y: y + 4, "text-anchor": "end" }, plan.length > left / 7 ? `${plan.slice(0, Math.floor(left / 7) - 1)}…` : plan));
       paint(drawing, data.per_plan[i], y, x, width);
     });
@@ -91,22 +92,26 @@ function recovery() {
     });
 }
 
+/// One narrow column a plan: its runs that reached the situation, in percent and as a shade.
 function probes() {
   const body = el("div", { class: "body" });
   if (!data.probes.length) body.append(el("p", { class: "empty" }, "No run reached a probe."));
   else {
+    const whole = (part) => (part >= 0.995 ? "100" : part < 0.01 ? "<1" : (part * 100).toFixed(0));
+    const cell = (name, n, of, who) => (n ? el("td", { class: "heat", style: heat(n, of), title: `${name}, ${who}: ${count(n)} of ${plural(of, "run")}` }, whole(n / of)) : el("td", { class: "heat none" }, "·"));
     const rows = data.probes.map((probe) => {
       const reached = probe.by_plan.reduce((sum, n) => sum + n, 0);
-      return el("tr", {}, el("td", {}, probe.name), el("td", { class: reached ? "cell" : "cell never" }, reached ? share(reached / data.runs) : "never"),
-        ...probe.by_plan.map((n, i) => (n ? el("td", { class: "cell", style: heat(n, data.per_plan[i].runs) }, share(n / data.per_plan[i].runs)) : el("td", { class: "cell none" }, "·"))));
+      return el("tr", {}, el("td", { class: "name", title: probe.about ?? "" }, probe.name), cell(probe.name, reached, data.runs, "all plans"),
+        ...probe.by_plan.map((n, i) => cell(probe.name, n, data.per_plan[i].runs, plans[i])));
     });
-    body.append(el("div", { class: "scrollx" }, el("table", {}, el("thead", {}, el("tr", {}, el("th", { class: "up" }, "probe"), el("th", { class: "cell up" }, "all runs"), ...plans.map((plan) => el("th", { class: "cell up" }, el("span", {}, plan))))), el("tbody", {}, ...rows))));
+    const head = (words) => el("th", { class: "heat up" }, el("span", {}, words));
+    body.append(el("div", { class: "scrollx" }, el("table", { class: "heat" }, el("thead", {}, el("tr", {}, el("th", { class: "name up" }, "situation"), head("all plans"), ...plans.map(head))), el("tbody", {}, ...rows))));
   }
-  if (data.rules_missed.length) {
-    body.append(el("details", { style: "margin-top: 12px" }, el("summary", {}, `${plural(data.rules_missed.length, "rule")} of the protocol that no run took`),
-      el("ul", { class: "list mono" }, ...data.rules_missed.map((rule) => el("li", {}, rule)))));
-  } else if (data.runs) body.append(el("p", { class: "soft", style: "padding-top: 10px" }, "Every rule of the protocol was taken by some run."));
-  return card("probes", "Situations reached", "share of the runs of each plan that reached it at least once", body);
+  const never = (words, names) => names.length && body.append(el("details", { style: "margin-top: 12px" }, el("summary", {}, words), el("ul", { class: "list mono" }, ...names.map((name) => el("li", {}, name)))));
+  never(`${plural(data.probes_missed.length, "situation")} of the catalogue that no run reached`, data.probes_missed);
+  never(`${plural(data.rules_missed.length, "rule")} of the protocol that no run took`, data.rules_missed);
+  if (data.runs && !data.rules_missed.length) body.append(el("p", { class: "soft", style: "padding-top: 10px" }, "Every rule of the protocol was taken by some run."));
+  return card("probes", "Situations reached", "percent of the runs of each plan that reached it at least once; point at a name to read what it means", body);
 }
 
 function slowest() {
