@@ -8,57 +8,52 @@
 //! ready after the heal. R is 0 there, because nothing of such a window was lost, unless identities
 //! lie in this run: then a slot may end only when a block has been fetched.
 
-use super::windows::{Windows, places};
+use super::windows::{Due, Windows};
 use super::{Context, Fact, Findings, Oracle, Scene};
 use alpenglow_node::protocol::types::{NodeId, Slot};
-use std::collections::BTreeSet;
 
 /// The oracle.
 #[derive(Debug)]
 pub struct SlotsResolve {
     windows: Windows,
-    due: BTreeSet<(u64, Slot)>,
+    due: Due,
 }
 
 impl SlotsResolve {
     /// For one run.
     pub fn new(scene: &Scene) -> SlotsResolve {
-        SlotsResolve { windows: Windows::new(scene), due: BTreeSet::new() }
+        SlotsResolve { windows: Windows::new(scene), due: Due::default() }
+    }
+
+    fn judge(&self, cx: &Context<'_>, slot: Slot, out: &mut Findings) {
+        let window = slot.window();
+        let scope = self.windows.scope(cx, window);
+        let enough = cx.scene.at_least(cx.scene.stake_of(scope.iter().copied()), 3);
+        if !enough || !self.windows.is_owed(window) {
+            return;
+        }
+        let unresolved = |node: &NodeId| {
+            let me = cx.history.of(*node);
+            !me.is_skipped(slot)
+                && me.certified_in(slot).is_empty()
+                && me.highest.is_none_or(|block| block.slot < slot)
+        };
+        let left: Vec<NodeId> = scope.into_iter().filter(unresolved).collect();
+        if !left.is_empty() {
+            let ready = self.windows.after_ready(window, 0) as f64 / 1e9;
+            let detail = format!(
+                "slot {slot} is neither skipped nor certified at {left:?}, {:.3} s after its \
+                 window became ready at {ready:.3} s",
+                (self.windows.slot_resolved_by(slot) as f64 / 1e9) - ready
+            );
+            out.report(cx, "O42", Some(slot), &left, detail);
+        }
     }
 
     fn check(&mut self, cx: &Context<'_>, out: &mut Findings) {
-        while let Some((due, slot)) = self.due.first().copied().filter(|(due, _)| *due < cx.at_ns) {
-            self.due.remove(&(due, slot));
-            let window = slot.window();
-            let place = super::bounds::place(slot);
-            // A node may have used a longer timeout than was known when this was noted.
-            let deadline = self.windows.resolved_by(window, place);
-            if deadline >= cx.at_ns {
-                self.due.insert((deadline, slot));
-                continue;
-            }
-            let scope = self.windows.scope(cx, window);
-            let enough = cx.scene.at_least(cx.scene.stake_of(scope.iter().copied()), 3);
-            if !enough || !self.windows.is_owed(window) {
-                continue;
-            }
-            out.probe("judged-O42");
-            let unresolved = |node: &NodeId| {
-                let me = cx.history.of(*node);
-                !me.is_skipped(slot)
-                    && me.certified_in(slot).is_empty()
-                    && me.highest.is_none_or(|block| block.slot < slot)
-            };
-            let left: Vec<NodeId> = scope.into_iter().filter(unresolved).collect();
-            if !left.is_empty() {
-                let ready = self.windows.after_ready(window, 0) as f64 / 1e9;
-                let detail = format!(
-                    "slot {slot} is neither skipped nor certified at {left:?}, {:.3} s after its \
-                     window became ready at {ready:.3} s",
-                    (deadline as f64 / 1e9) - ready
-                );
-                out.report(cx, "O42", Some(slot), &left, detail);
-            }
+        let windows = &self.windows;
+        while let Some(slot) = self.due.next(cx.at_ns, |slot| windows.slot_resolved_by(slot)) {
+            self.judge(cx, slot, out);
         }
         self.windows.forget_delivered(cx);
     }
@@ -70,13 +65,11 @@ impl Oracle for SlotsResolve {
     }
 
     fn observe(&mut self, cx: &Context<'_>, node: NodeId, fact: Fact<'_>, out: &mut Findings) {
-        if self.due.first().is_some_and(|(due, _)| *due < cx.at_ns) {
+        if self.due.is_passed(cx.at_ns) {
             self.check(cx, out);
         }
         if let Some(window) = self.windows.take(cx, node, fact) {
-            for (place, slot) in places(window) {
-                self.due.insert((self.windows.resolved_by(window, place), slot));
-            }
+            self.due.watch(window, |place| self.windows.resolved_by(window, place));
         }
     }
 

@@ -7,17 +7,17 @@
 //! liars may have given their stake to either. Judged at the time by which O42 wants every slot
 //! resolved; a node whose finality has passed the window is done with it.
 
-use super::windows::{Windows, places};
+use super::windows::{Due, Windows};
 use super::{Context, Fact, Findings, Oracle, Scene};
 use alpenglow_node::protocol::types::{BlockId, NodeId, Slot};
 use alpenglow_node::protocol::vote::VoteKind;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// The oracle.
 #[derive(Debug)]
 pub struct Dichotomy {
     windows: Windows,
-    due: BTreeSet<(u64, Slot)>,
+    due: Due,
 }
 
 /// What correct nodes voted first in a slot: stake by block, and for skipping.
@@ -41,7 +41,7 @@ fn initial_votes(cx: &Context<'_>, slot: Slot) -> (BTreeMap<BlockId, u128>, u128
 impl Dichotomy {
     /// For one run.
     pub fn new(scene: &Scene) -> Dichotomy {
-        Dichotomy { windows: Windows::new(scene), due: BTreeSet::new() }
+        Dichotomy { windows: Windows::new(scene), due: Due::default() }
     }
 
     fn judge(&self, cx: &Context<'_>, slot: Slot, out: &mut Findings) {
@@ -86,15 +86,9 @@ impl Dichotomy {
     }
 
     fn check(&mut self, cx: &Context<'_>, out: &mut Findings) {
-        while let Some((due, slot)) = self.due.first().copied().filter(|(due, _)| *due < cx.at_ns) {
-            self.due.remove(&(due, slot));
-            let deadline = self.windows.resolved_by(slot.window(), super::bounds::place(slot));
-            // A node may have used a longer timeout than was known when this was noted.
-            if deadline >= cx.at_ns {
-                self.due.insert((deadline, slot));
-            } else {
-                self.judge(cx, slot, out);
-            }
+        let windows = &self.windows;
+        while let Some(slot) = self.due.next(cx.at_ns, |slot| windows.slot_resolved_by(slot)) {
+            self.judge(cx, slot, out);
         }
         self.windows.forget_delivered(cx);
     }
@@ -106,13 +100,11 @@ impl Oracle for Dichotomy {
     }
 
     fn observe(&mut self, cx: &Context<'_>, node: NodeId, fact: Fact<'_>, out: &mut Findings) {
-        if self.due.first().is_some_and(|(due, _)| *due < cx.at_ns) {
+        if self.due.is_passed(cx.at_ns) {
             self.check(cx, out);
         }
         if let Some(window) = self.windows.take(cx, node, fact) {
-            for (place, slot) in places(window) {
-                self.due.insert((self.windows.resolved_by(window, place), slot));
-            }
+            self.due.watch(window, |place| self.windows.resolved_by(window, place));
         }
     }
 

@@ -7,17 +7,16 @@
 //! scope, and γ relays of each slice in scope. A1 holds if nodes in scope hold 80 % of the stake,
 //! A2 if they hold 60 %.
 
-use super::windows::{Windows, places};
+use super::windows::{Due, Windows};
 use super::{Context, Fact, Findings, Oracle, Scene};
-use alpenglow_node::protocol::types::{NodeId, Slot, Window};
+use alpenglow_node::protocol::types::{NodeId, Slot};
 use alpenglow_node::protocol::vote::VoteKind;
-use std::collections::BTreeSet;
 
 /// The oracle.
 #[derive(Debug)]
 pub struct GoodWindows {
     windows: Windows,
-    due: BTreeSet<(u64, Slot)>,
+    due: Due,
     /// Windows that were judged good.
     pub good: u64,
 }
@@ -25,14 +24,7 @@ pub struct GoodWindows {
 impl GoodWindows {
     /// For one run.
     pub fn new(scene: &Scene) -> GoodWindows {
-        GoodWindows { windows: Windows::new(scene), due: BTreeSet::new(), good: 0 }
-    }
-
-    fn deadline(&self, window: Window, place: u64, fast: bool) -> u64 {
-        let b = &self.windows.bounds;
-        let rounds = if fast { 4 } else { 5 };
-        let after = rounds * b.delta + b.drifted(place * b.block) + b.slack;
-        self.windows.after_ready(window, after)
+        GoodWindows { windows: Windows::new(scene), due: Due::default(), good: 0 }
     }
 
     fn judge(&mut self, cx: &Context<'_>, slot: Slot, out: &mut Findings) {
@@ -71,17 +63,8 @@ impl GoodWindows {
     }
 
     fn check(&mut self, cx: &Context<'_>, out: &mut Findings) {
-        while let Some((due, slot)) = self.due.first().copied().filter(|(due, _)| *due < cx.at_ns) {
-            self.due.remove(&(due, slot));
-            let window = slot.window();
-            let scope = self.windows.scope(cx, window);
-            let fast = cx.scene.at_least(cx.scene.stake_of(scope), 4);
-            let deadline = self.deadline(window, super::bounds::place(slot), fast);
-            if deadline >= cx.at_ns {
-                self.due.insert((deadline, slot));
-            } else {
-                self.judge(cx, slot, out);
-            }
+        while let Some(slot) = self.due.next(cx.at_ns, |slot| self.windows.final_by(cx, slot)) {
+            self.judge(cx, slot, out);
         }
         self.windows.forget_delivered(cx);
     }
@@ -93,13 +76,11 @@ impl Oracle for GoodWindows {
     }
 
     fn observe(&mut self, cx: &Context<'_>, node: NodeId, fact: Fact<'_>, out: &mut Findings) {
-        if self.due.first().is_some_and(|(due, _)| *due < cx.at_ns) {
+        if self.due.is_passed(cx.at_ns) {
             self.check(cx, out);
         }
         if let Some(window) = self.windows.take(cx, node, fact) {
-            for (place, slot) in places(window) {
-                self.due.insert((self.deadline(window, place, true), slot));
-            }
+            self.due.watch(window, |place| self.windows.finalized_by(window, place, true));
         }
     }
 

@@ -7,7 +7,7 @@ use super::{Context, Fact, Scene};
 use crate::plan::Nanos;
 use alpenglow_node::protocol::event::Event;
 use alpenglow_node::protocol::types::{NodeId, Slot, Window};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// So many slots below the lowest delivered tip are still judged.
 const KEPT_SLOTS: u64 = 64;
@@ -168,6 +168,11 @@ impl Windows {
         self.facts.get(&window).map_or(0, |facts| facts.growth)
     }
 
+    /// P_i of a slot.
+    pub fn slot_resolved_by(&self, slot: Slot) -> u64 {
+        self.resolved_by(slot.window(), super::bounds::place(slot))
+    }
+
     /// P_i: by then the slot at this place of the window is skipped or certified (O42, O43).
     pub fn resolved_by(&self, window: Window, place: u64) -> u64 {
         let b = &self.bounds;
@@ -175,6 +180,21 @@ impl Windows {
         let late = (place - 1) * b.delta.saturating_sub(b.block);
         let repair = b.repair_for_lies();
         self.after_ready(window, 3 * b.delta + b.drifted(local) + late + repair + b.slack)
+    }
+
+    /// By then the slot at this place of a good window is final (O45): `fast` under A1, a round
+    /// later under A2.
+    pub fn finalized_by(&self, window: Window, place: u64, fast: bool) -> u64 {
+        let b = &self.bounds;
+        let rounds = if fast { 4 } else { 5 };
+        self.after_ready(window, rounds * b.delta + b.drifted(place * b.block) + b.slack)
+    }
+
+    /// The same for a slot, with who is in scope now.
+    pub fn final_by(&self, cx: &Context<'_>, slot: Slot) -> u64 {
+        let scope = self.scope(cx, slot.window());
+        let fast = cx.scene.at_least(cx.scene.stake_of(scope), 4);
+        self.finalized_by(slot.window(), super::bounds::place(slot), fast)
     }
 
     /// Forgets windows below that of `slot`.
@@ -187,6 +207,36 @@ impl Windows {
     pub fn after_ready(&self, window: Window, after: u64) -> u64 {
         let ready = self.facts.get(&window).and_then(|facts| facts.ready_ns).unwrap_or(0);
         ready + after
+    }
+}
+
+/// Slots that are judged once their deadlines have passed.
+#[derive(Debug, Default)]
+pub struct Due(BTreeSet<(u64, Slot)>);
+
+impl Due {
+    /// Watches the slots of a window that has become ready; `deadline` is asked for each place.
+    pub fn watch(&mut self, window: Window, deadline: impl Fn(u64) -> u64) {
+        self.0.extend(places(window).map(|(place, slot)| (deadline(place), slot)));
+    }
+
+    /// Whether there is anything to look at. Cheap.
+    pub fn is_passed(&self, now_ns: u64) -> bool {
+        self.0.first().is_some_and(|(due, _)| *due < now_ns)
+    }
+
+    /// The next slot whose deadline has passed. The deadline is asked for once more then: a node may
+    /// have used a longer timeout than was known when the slot was noted.
+    pub fn next(&mut self, now_ns: u64, deadline: impl Fn(Slot) -> u64) -> Option<Slot> {
+        while self.is_passed(now_ns) {
+            let (_, slot) = self.0.pop_first()?;
+            let due = deadline(slot);
+            if due < now_ns {
+                return Some(slot);
+            }
+            self.0.insert((due, slot));
+        }
+        None
     }
 }
 
