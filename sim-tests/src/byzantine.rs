@@ -151,7 +151,7 @@ fn lie(name: &str) -> Box<dyn Lie> {
         "same-block-twice" => Box::new(same_block_twice::SameBlockTwice::default()),
         "replayed-slices" => Box::new(replayed_slices::ReplayedSlices::default()),
         "dark-relays" => Box::new(dark_relays::DarkRelays),
-        "relay-flood" => Box::new(relay_flood::RelayFlood),
+        "relay-flood" => Box::new(relay_flood::RelayFlood::default()),
         "two-faced-votes" => Box::new(two_faced_votes::TwoFacedVotes),
         "double-votes" => Box::new(double_votes::DoubleVotes),
         "fallback-spam" => Box::new(fallback_spam::FallbackSpam),

@@ -6,11 +6,21 @@
 
 use super::Lie;
 use super::tools::Tools;
+use alpenglow_node::protocol::types::Slot;
 use alpenglow_node::protocol::wire::Message;
 use alpenglow_node::protocol::{Effect, Input};
+use std::collections::BTreeSet;
+
+/// Slots whose shreds are remembered.
+const KEPT: u64 = 64;
 
 /// The lie.
-pub struct RelayFlood;
+#[derive(Default)]
+pub struct RelayFlood {
+    /// What was passed on: two liars that answered each other's copies of a shred that neither
+    /// stores (its slot is disputed) would multiply it for ever.
+    passed: BTreeSet<(Slot, u8, u8)>,
+}
 
 impl Lie for RelayFlood {
     fn says(&mut self, tools: &mut Tools, input: &Input, effects: &mut Vec<Effect>) {
@@ -24,7 +34,10 @@ impl Lie for RelayFlood {
         if let Input::Message { message, .. } = input
             && let Message::Shred(shred) = &**message
             && shred.index.is_multiple_of(4)
+            && self.passed.insert((shred.commitment.slot, shred.commitment.slice, shred.index))
         {
+            let old = Slot(shred.commitment.slot.0.saturating_sub(KEPT));
+            self.passed = self.passed.split_off(&(old, 0, 0));
             let to = tools.others.clone();
             tools.send(&to, Message::Shred(shred.clone()));
             tools.did();

@@ -15,7 +15,7 @@ use super::select::{NodeList, Selection};
 use super::settings::{Cpu, Crypto, Disk, Expect, Network, Params, Run, Workload};
 use super::shape::{RegionShape, StakeShape};
 use super::source::{Source, Table, Value};
-use super::swarm::Swarm;
+use super::swarm::{Stated, Swarm};
 use super::units::{Drift, Nanos, Offset};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -200,9 +200,13 @@ impl Plan {
 impl Drawn {
     /// The plan that `seed` draws, under what the file and the overrides state.
     fn plan(&self, name: &str, seed: u64) -> Result<Plan, PlanError> {
-        let text = self.swarm.write(seed);
         let (source, mut root) = Source::parse(&self.file, &self.text, &self.sets)?;
         root.remove("swarm");
+        let stated = |section: &str| root.get(section).cloned();
+        let cluster = stated("cluster").map(|value| source.read_value(value, &[])).transpose()?;
+        let run = stated("run").map(|value| source.read_value(value, &[])).transpose()?;
+        let stated = Stated { cluster: cluster.unwrap_or_default(), run: run.unwrap_or_default() };
+        let text = self.swarm.write(seed, &stated);
         source.complete(&mut root, &format!("{} under seed {seed}", self.file), &text)?;
         Plan::read(name, source, root)
     }

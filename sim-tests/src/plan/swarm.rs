@@ -10,7 +10,7 @@
 //!
 //! The result is the text of a plan, which is then read like any other: what the file with
 //! `[swarm]` states itself, or `--set`, stays as it is, and only the rest is drawn. Draws have
-//! names, as everywhere: `--set run.buggify=0%` leaves all others as they were, and so does one
+//! names, as everywhere: `--set network.loss=0%` leaves all others as they were, and so does one
 //! more kind of fault or one more way to lie.
 //!
 //! What is drawn stays within the budget, unless the file says otherwise. Until `heal_at` anything
@@ -29,6 +29,8 @@
 //! | whom they hit, and who may be missing for good | `swarm/whom.rs` |
 
 use super::behaviour::BEHAVIOURS;
+use super::shape::{RegionShape, StakeShape};
+use super::units::Nanos;
 use dice::Dice;
 use serde::Deserialize;
 use std::collections::BTreeSet;
@@ -53,6 +55,29 @@ pub struct Swarm {
     pub without: BTreeSet<String>,
     /// More than a fifth of the stake lies. Safety may break then, and no progress is promised.
     pub over_budget: bool,
+}
+
+/// What the file states itself and the faults have to fit.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Stated {
+    pub(super) cluster: StatedCluster,
+    pub(super) run: StatedRun,
+}
+
+/// Who takes part, as far as it is stated.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct StatedCluster {
+    nodes: Option<u16>,
+    stake: Option<StakeShape>,
+    regions: Option<RegionShape>,
+}
+
+/// When it heals, if that is stated.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct StatedRun {
+    heal_at: Option<Nanos>,
 }
 
 impl Default for Swarm {
@@ -87,15 +112,18 @@ impl Swarm {
         self.without.contains(kind.name) || self.without.contains(kind.kind)
     }
 
-    /// The plan that `seed` draws.
-    pub(super) fn write(&self, seed: u64) -> String {
+    /// The plan that `seed` draws, around what is stated.
+    pub(super) fn write(&self, seed: u64, stated: &Stated) -> String {
         let at = |subject: &'static str| Dice::about(seed, subject);
-        let nodes = self.size(&at("cluster"));
-        let (stake, stakes) = world::stake(&at("cluster"), usize::from(nodes));
+        let nodes = stated.cluster.nodes.unwrap_or_else(|| self.size(&at("cluster")));
+        let (stake, drawn) = world::stake(&at("cluster"), usize::from(nodes));
+        let shape = stated.cluster.stake.as_ref();
+        let stakes = shape.and_then(|shape| shape.stakes(nodes.into()).ok()).unwrap_or(drawn);
         let net = Net::draw(&at("network"));
         let (clocks, drift) = world::clocks(&at("clocks"));
-        let time = Time::draw(&at("time"), &net, drift, nodes);
-        let (_, regions) = net.shape.place(&stakes);
+        let heal_ms = stated.run.heal_at.map(|at| at.0 / 1_000_000);
+        let time = Time::draw(&at("time"), &net, drift, nodes, heal_ms);
+        let (_, regions) = stated.cluster.regions.as_ref().unwrap_or(&net.shape).place(&stakes);
         let mut whom = Whom { stakes, regions, liars: Vec::new(), lost: Vec::new() };
         let mut faults = String::new();
         let splits = liars::write(self, seed, &mut whom, time.heal_ms, &mut faults);

@@ -70,7 +70,7 @@ fn every_seed_is_a_legal_world_within_the_budget() {
 #[test]
 fn everything_that_can_be_said_is_said() {
     let swarm = super::Swarm::default();
-    let text: Vec<String> = (0..SEEDS).map(|seed| swarm.write(seed)).collect();
+    let text: Vec<String> = (0..SEEDS).map(|seed| swarm.write(seed, &Default::default())).collect();
     let keys = [
         "regions = \"mainnet\"",
         "one-way = ",
@@ -132,7 +132,8 @@ fn what_is_left_out_moves_no_other() {
     for seed in 0..100 {
         let full = super::Swarm { faults: 200, ..Default::default() };
         let less = super::Swarm { without: ["loss".to_owned()].into(), ..full.clone() };
-        let (full, less) = (full.write(seed), less.write(seed));
+        let stated = super::Stated::default();
+        let (full, less) = (full.write(seed, &stated), less.write(seed, &stated));
         let mut full = rows(&full);
         full.retain(|row| !row.starts_with("kind = \"loss\""));
         same += u32::from(full == rows(&less));
@@ -168,6 +169,19 @@ fn what_the_file_and_the_overrides_state_is_not_drawn() {
         assert_eq!(world.crypto, crate::plan::Crypto::Bls);
         assert!(matches!(world.faults[0].effect, Effect::Pause {}));
         assert!(!world.faults.iter().any(|fault| matches!(fault.effect, Effect::Crash { .. })));
+    }
+}
+
+/// Faults fit the cluster and the heal that are stated.
+#[test]
+fn faults_are_drawn_around_what_is_stated() {
+    let sets = ["cluster.nodes=6", "cluster.stake=[1, 2, 3, 4, 5, 6]", "run.heal_at=3s"];
+    let plan = plan(FILE, &sets);
+    for seed in 0..100 {
+        let world = plan.expand(seed).unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+        assert_eq!((world.nodes.len(), world.total_stake()), (6, 21));
+        assert_eq!(world.run.heal_at, Some(crate::plan::Nanos::from_secs(3)));
+        assert!(Budget::of(&world).safety());
     }
 }
 

@@ -109,7 +109,13 @@ pub(super) struct Time {
 }
 
 impl Time {
-    pub(super) fn draw(dice: &Dice, net: &Net, drift_ppm: u64, nodes: u16) -> Time {
+    pub(super) fn draw(
+        dice: &Dice,
+        net: &Net,
+        drift_ppm: u64,
+        nodes: u16,
+        stated_heal_ms: Option<u64>,
+    ) -> Time {
         let late_ms = net.late_us.div_ceil(1_000);
         // Half of the time the usual Δ, if that is enough.
         let tight = late_ms + dice.between("margin", 2, 120);
@@ -129,8 +135,11 @@ impl Time {
         let interval = dice.between("slice", 20, 400);
         let slices = dice.pick("slices", &[2, 3, 8, 64, 64]);
         let first = dice.pick("first", &[1, 10, 10, 50]);
-        let calm = dice.chance("calm", 60);
-        let heal_ms = if calm { 0 } else { dice.between("heal", 4_000, 16_000) };
+        let heal_ms = stated_heal_ms.unwrap_or_else(|| match dice.chance("calm", 60) {
+            true => 0,
+            false => dice.between("heal", 4_000, 16_000),
+        });
+        let calm = heal_ms == 0;
         // An epoch must outlast what keeps it from finality (see `Budget`).
         let windows = (heal_ms + standstill + poll).div_ceil(timeout + first) + 17;
         let least = if calm { dice.between("least epoch", 2, 12) } else { windows };
@@ -147,7 +156,8 @@ impl Time {
                 growth % 10
             ),
             run: format!("[run]\nduration = \"{end_ms}ms\"\nheal_at = \"{heal_ms}ms\"\n"),
-            heal_ms,
+            // In less than that nothing can go wrong.
+            heal_ms: if heal_ms < 200 { 0 } else { heal_ms },
             max_slices: slices,
         }
     }
