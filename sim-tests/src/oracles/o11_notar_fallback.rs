@@ -184,13 +184,20 @@ mod tests {
             (0..reports).fold(world, |world, _| world.event(0, sizes.clone()))
         };
         let open = || world(&[1; 5]).heard(0, &[1, 2], 5, Notar(A));
-        assert_eq!(wait(open(), 10).found(), NOTHING, "patience");
+        assert_eq!(wait(open(), 9).found(), NOTHING, "patience");
         let found = "O11: n0 could cast NF(5:aaaaaaaa) and does not";
         assert_eq!(wait(open(), 30).found(), [found], "once");
         let given = open().event(0, Event::SafeToNotar(block(5, A)));
         assert_eq!(wait(given, 30).found(), NOTHING);
         let over = wait(open().finalized(0, block(6, B), Slow), 30);
         assert_eq!(over.found(), [found], "finality comes after it and excuses nothing");
+        let late = World::watched_by("O11", &[1; 5])
+            .certified(0, 4, NF(A), &[1, 2, 3])
+            .cast(0, 5, Skip)
+            .heard(0, &[1, 2], 5, Notar(A))
+            .finalized(0, block(5, A), Indirect)
+            .stored(0, block(5, A), block(4, A));
+        assert_eq!(wait(late, 30).found(), NOTHING, "the block came when all was over");
         let last = open().cast(0, 5, Final);
         assert_eq!(wait(last, 30).found(), NOTHING, "after F nothing is owed");
         let other = World::watched_by("O11", &[1; 5]).stored(0, block(5, A), block(4, A)).heard(

@@ -1,8 +1,8 @@
 //! O23: a node announces exactly the parents that are ready.
 //!
 //! An announced parent that is not ready would let a window fork off; that is judged at once. A ready
-//! parent that is not announced leaves a window without timers; that is judged whenever the node
-//! reports its sizes and when an incarnation ends, for the next windows above the highest final slot
+//! parent that is not announced leaves a window without timers; that is judged at the next moment at
+//! which the node says anything, and when an incarnation ends, for the next windows above the highest final slot
 //! (older ones need not begin any more) whose epoch is open. Both sides are counted again from the certificates and decisions of the incarnation.
 
 use super::recount::{is_ready, ready};
@@ -19,6 +19,8 @@ const WINDOWS: usize = 16;
 pub struct ParentReady {
     /// When each node last said something.
     last_ns: BTreeMap<NodeId, u64>,
+    /// Nodes that have learned something that may make a window ready, and when.
+    learned: BTreeMap<NodeId, u64>,
     /// What is reported already.
     missing: BTreeSet<(NodeId, u32, Slot, BlockId)>,
 }
@@ -57,7 +59,16 @@ impl Oracle for ParentReady {
     }
 
     fn observe(&mut self, cx: &Context<'_>, node: NodeId, fact: Fact<'_>, out: &mut Findings) {
+        if matches!(fact, Fact::Event(_))
+            && self.learned.get(&node).is_some_and(|at_ns| *at_ns < cx.at_ns)
+        {
+            self.learned.remove(&node);
+            judge(cx, node, &mut self.missing, out);
+        }
         match fact {
+            Fact::Event(Event::Finalized(..) | Event::CertificateAdded { .. }) => {
+                self.learned.insert(node, cx.at_ns);
+            }
             Fact::Event(Event::ParentReady(first, parent)) => {
                 let starts = first.is_first() || *first == Slot(1);
                 if !starts || !is_ready(cx.scene, cx.history.of(node), *first, *parent) {
@@ -67,10 +78,11 @@ impl Oracle for ParentReady {
             }
             // The power may fail in the middle of an instant: what the node would have announced next
             // is not known.
-            Fact::Crashed if self.last_ns.get(&node) == Some(&cx.at_ns) => {}
-            Fact::Crashed | Fact::Event(Event::Sizes { .. }) => {
-                judge(cx, node, &mut self.missing, out);
+            Fact::Started(_) => {
+                self.learned.remove(&node);
             }
+            Fact::Crashed if self.last_ns.get(&node) == Some(&cx.at_ns) => {}
+            Fact::Crashed => judge(cx, node, &mut self.missing, out),
             _ => {}
         }
         if matches!(fact, Fact::Event(_)) {

@@ -93,8 +93,12 @@ fn build() -> anyhow::Result<PathBuf> {
     let copy = target.join("wrong");
     make(&copy)?;
     eprintln!("building the sources with all patches in {}", copy.display());
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let status = Command::new(cargo)
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    if !copy.canonicalize()?.starts_with(root().canonicalize()?) {
+        // A target folder elsewhere: cargo would not come upon the settings of the workspace.
+        cargo.arg("--config").arg(root().join(".cargo/config.toml"));
+    }
+    let status = cargo
         .args(["build", "--quiet", "--release", "--locked", "--package", "sim-tests"])
         .args(["--features", "sim", "--bin", "sim-wrong", "--target-dir"])
         .arg(target)
