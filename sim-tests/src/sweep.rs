@@ -197,7 +197,8 @@ impl Sweep {
             |_, made: Made| {
                 if made.report.verdict != Verdict::Pass {
                     failures += 1;
-                    bar.set_message(format!("{failures} failures"));
+                    let plural = if failures == 1 { "" } else { "s" };
+                    bar.set_message(format!("{failures} failure{plural}"));
                 }
                 bar.inc(1);
                 unwritten = unwritten.take().or(journal.add(&made.report).err());

@@ -5,7 +5,7 @@ use sim_tests::plan::{Budget, Concrete, Edge, Plan, percent};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-const NAMES: [&str; 36] = [
+const NAMES: [&str; 37] = [
     "asynchronous",
     "bit-rot",
     "calm",
@@ -28,6 +28,7 @@ const NAMES: [&str; 36] = [
     "lying-repair",
     "mainnet-100",
     "minority-partition",
+    "old-forks",
     "one-way-partition",
     "over-budget",
     "partition-heal",

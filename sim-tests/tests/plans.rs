@@ -330,6 +330,14 @@ fn twins() {
 }
 
 #[test]
+fn old_forks() {
+    in_child("old_forks", || {
+        let run = withstand("old-forks", 1, &["old-fork"]);
+        assert!(run.probe("certified-and-skipped") > 0 && taken("ready.more") > 0);
+    });
+}
+
+#[test]
 fn twenty_twenty() {
     in_child("twenty_twenty", || {
         let run = withstand("twenty-twenty", 39, &["two-faced-votes", "dark-relays"]);

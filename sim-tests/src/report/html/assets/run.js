@@ -41,7 +41,7 @@ function tiles() {
   const never = worst.some((r) => r.first_finalization_ms === null);
   const slowest = Math.max(...worst.map((r) => r.first_finalization_ms ?? 0));
   return el("div", { class: "tiles" },
-    tile("Slots finalized", count(done), "", `${slots.finalized_fast} fast, ${slots.finalized_slow} slow, ${slots.finalized_indirect} indirect`),
+    tile("Slots finalized", count(done), "", `${count(slots.finalized_fast)} fast, ${count(slots.finalized_slow)} slow, ${count(slots.finalized_indirect)} indirect`),
     tile("Skipped", count(slots.skipped), "", `${plural(slots.undecided, "slot")} undecided`),
     tile("Median finalization", ...split(f.p50), f.n ? `p99 ${ms(f.p99)}, ${plural(f.n, "sample")}` : "no samples"),
     tile("Slowest recovery with a bound", ...(worst.length ? never ? ["never", ""] : split(slowest) : ["–", ""]), worst.length ? `bound ${ms(Math.min(...worst.map((r) => r.bound_ms)))}` : "no recovery has a bound", never),

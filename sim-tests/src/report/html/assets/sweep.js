@@ -82,7 +82,7 @@ function latency() {
 }
 
 function recovery() {
-  return rowsChart("recovery", "Recovery", "every heal of every run: how long until something new was final; the bar is the range of the bounds that were owed", "time from the heal to the first new finalization, logarithmic",
+  return rowsChart("recovery", "Recovery", "each heal: how long until something new was final; boxes are the bounds that were owed", "time from the heal to the first new finalization, logarithmic",
     (plan) => [...plan.recoveries.ms, plan.recoveries.bound?.low, plan.recoveries.bound?.high].filter(Boolean),
     (drawing, plan, y, x, width) => {
       const { bound, never } = plan.recoveries;
