@@ -118,6 +118,8 @@ impl Swarm {
         let nodes = stated.cluster.nodes.unwrap_or_else(|| self.size(&at("cluster")));
         let (stake, drawn) = world::stake(&at("cluster"), usize::from(nodes));
         let shape = stated.cluster.stake.as_ref();
+        // A list that is stated must not grow by one that is drawn.
+        let stake = if shape.is_some() { String::new() } else { format!("stake = {stake}\n") };
         let stakes = shape.and_then(|shape| shape.stakes(nodes.into()).ok()).unwrap_or(drawn);
         let net = Net::draw(&at("network"));
         let (clocks, drift) = world::clocks(&at("clocks"));
@@ -132,7 +134,7 @@ impl Swarm {
         let gone: Vec<u16> = gone.into_iter().chain(whom.liars.iter().copied()).collect();
         let promised = !splits || whom.total() - whom.stake(&gone) >= withstands(whom.total());
         [
-            format!("[cluster]\nnodes = {nodes}\nstake = {stake}\nregions = {}\n", net.regions),
+            format!("[cluster]\nnodes = {nodes}\nregions = {}\n{stake}", net.regions),
             format!("crypto = {:?}\n", world::crypto(&at("cluster"), nodes)),
             time.params,
             time.run,
