@@ -29,7 +29,7 @@ impl SlotsResolve {
         let window = slot.window();
         let scope = self.windows.scope(cx, window);
         let enough = cx.scene.at_least(cx.scene.stake_of(scope.iter().copied()), 3);
-        if !enough || !self.windows.is_owed(window) {
+        if !enough || !self.windows.is_claimed(window) {
             return;
         }
         let unresolved = |node: &NodeId| {
@@ -117,5 +117,19 @@ mod tests {
         let tainted = World::owing("O42", &[1; 4], &cut("[0, 1]", "drop")).at(1_900);
         let tainted = tainted.timers(1, 4, 0).at(2_100).ready(0, 4, block(3, A));
         assert_eq!(tainted.at(9_000).tick(0).found(), NOTHING, "timers from before the heal");
+    }
+
+    /// Window 1 becomes ready after the heal at 2 s, on a block that node 0 saw certified before. If
+    /// that certificate may be lost, the others cannot act before the standstill.
+    #[test]
+    fn what_was_certified_before_the_heal_may_be_lost() {
+        let found = |style: &str, certified_at: u64| {
+            let world = World::owing("O42", &[1; 5], &cut("[0, 1]", style)).at(certified_at);
+            let world = world.certified(0, 3, NO(A), &[0, 1, 2]).at(2_300);
+            let world = world.ready(0, 4, block(3, A)).timers(0, 4, 0);
+            world.at(9_000).tick(0).found().len()
+        };
+        assert_eq!((found("drop", 1_500), found("drop", 2_100)), (0, 4));
+        assert_eq!(found("jam", 1_500), 4, "it was only late");
     }
 }

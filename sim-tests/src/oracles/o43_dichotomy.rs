@@ -48,7 +48,7 @@ impl Dichotomy {
         let (scene, window) = (cx.scene, slot.window());
         let scope = self.windows.scope(cx, window);
         let stake = scene.stake_of(scope.iter().copied());
-        if !scene.at_least(stake, 3) || !self.windows.is_owed(window) {
+        if !scene.at_least(stake, 3) || !self.windows.is_claimed(window) {
             return;
         }
         out.probe("judged-O43");

@@ -25,6 +25,9 @@ pub struct WindowFacts {
     pub begun_ns: Option<u64>,
     /// Slices that the leader sent, by slot.
     pub slices: BTreeMap<Slot, u8>,
+    /// A certificate that made it ready was held by somebody before the heal, so that others may
+    /// have lost it.
+    pub on_old: bool,
 }
 
 /// All windows that are not over yet.
@@ -43,6 +46,8 @@ pub struct Windows {
     pub shared_ns: Option<u64>,
     /// By window.
     pub facts: BTreeMap<Window, WindowFacts>,
+    /// Slots of which a certificate was held before the heal.
+    old: BTreeSet<Slot>,
     /// Windows below this are over and forgotten: a node that catches up goes through them again.
     floor: Window,
 }
@@ -64,6 +69,7 @@ impl Windows {
             armed_ns: armed.map(|at| at.0),
             shared_ns: armed.map(|at| if at.0 == 0 { 0 } else { at.0 + late }),
             facts: BTreeMap::new(),
+            old: BTreeSet::new(),
             floor: Window(0),
         }
     }
@@ -78,12 +84,18 @@ impl Windows {
         self.uptime.take(cx, node, fact);
         let Fact::Event(event) = fact else { return None };
         match event {
-            Event::ParentReady(slot, _) => {
+            Event::ParentReady(slot, parent) => {
+                let on_old = self.old.range(parent.slot..*slot).next().is_some();
                 let facts = self.entry(*slot)?;
                 if facts.ready_ns.is_none() {
-                    facts.ready_ns = Some(cx.at_ns);
+                    (facts.ready_ns, facts.on_old) = (Some(cx.at_ns), on_old);
                     return Some(slot.window());
                 }
+            }
+            Event::CertificateAdded { certificate, .. }
+                if self.armed_ns.is_some_and(|armed| cx.at_ns < armed) =>
+            {
+                self.old.insert(certificate.id.slot);
             }
             Event::TimersSet(slot, growth) => {
                 let facts = self.entry(*slot)?;
@@ -122,6 +134,13 @@ impl Windows {
         self.is_owed(window) && self.shared_ns.zip(ready).is_some_and(|(from, ready)| ready >= from)
     }
 
+    /// As [`Windows::is_owed`], and what the window stands on can reach everybody in time: it is of
+    /// the time after the heal, or what was lost before has come again.
+    pub fn is_claimed(&self, window: Window) -> bool {
+        let on_old = self.facts.get(&window).is_some_and(|facts| facts.on_old);
+        if on_old { self.is_shared(window) } else { self.is_owed(window) }
+    }
+
     /// Correct nodes in scope: up and in touch with each other without a break since Δ before the
     /// window became ready, or since the start of the run for its first windows.
     pub fn scope(&self, cx: &Context<'_>, window: Window) -> Vec<NodeId> {
@@ -143,11 +162,11 @@ impl Windows {
         self.uptime.since(since_ns).filter(healthy).collect()
     }
 
-    /// True if the window had to go well: it is owed, its leader is in scope, and Rotor had to
+    /// True if the window had to go well: it is claimed, its leader is in scope, and Rotor had to
     /// succeed for everything that was sent.
     pub fn is_good(&self, window: Window, scope: &[NodeId]) -> bool {
         let facts = self.facts.get(&window).cloned().unwrap_or_default();
-        self.is_owed(window)
+        self.is_claimed(window)
             && scope.contains(&self.schedule.leader(window))
             && window.slots().all(|slot| {
                 let slices = facts.slices.get(&slot).copied().unwrap_or(1);
@@ -201,6 +220,7 @@ impl Windows {
     pub fn forget(&mut self, slot: Slot) {
         self.floor = self.floor.max(slot.window());
         self.facts = self.facts.split_off(&slot.window());
+        self.old = self.old.split_off(&Slot(slot.0.saturating_sub(KEPT_SLOTS)));
     }
 
     /// t_W + `after`, for deadlines.
