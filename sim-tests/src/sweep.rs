@@ -122,7 +122,8 @@ pub fn run(arguments: Arguments) -> anyhow::Result<u8> {
     let quiet = arguments.json.as_deref() == Some(Path::new("-"));
     let sweep = Sweep::new(arguments)?;
     let stop = Stop::after(sweep.arguments.budget).on_interrupt()?;
-    let started = pool::wall();
+    // What cargo used before it became this process is no cost of the sweep.
+    let (started, before_ms) = (pool::wall(), Cost::used_ms());
     let (mut made, jobs) = sweep.make(&stop)?;
     made.sort_by_key(|made| made.index);
     let summary = Summary::of(&sweep.manifest, &made);
@@ -138,7 +139,8 @@ pub fn run(arguments: Arguments) -> anyhow::Result<u8> {
     if let Some(path) = &sweep.arguments.report {
         files::write_page(path, &made)?;
     }
-    let cost = Cost::now(&made, jobs, started.elapsed().as_secs_f64());
+    let all_ms = Cost::used_ms() - before_ms;
+    let cost = Cost::of(&made, jobs, started.elapsed().as_secs_f64(), all_ms);
     summary.print(sweep.arguments.json.as_deref())?;
     if !quiet {
         println!("{}", table::render(&sweep.manifest, &made, &summary, &seeds));
@@ -237,12 +239,16 @@ struct Cost {
 }
 
 impl Cost {
-    fn now(made: &[Made], jobs: usize, wall_s: f64) -> Cost {
+    /// CPU time of this process and of all children that have ended.
+    fn used_ms() -> u64 {
         let used = |who| {
             let usage = getrusage(who).expect("every process has a usage");
             (usage.user_time().num_milliseconds() + usage.system_time().num_milliseconds()) as u64
         };
-        let all_ms = used(UsageWho::RUSAGE_SELF) + used(UsageWho::RUSAGE_CHILDREN);
+        used(UsageWho::RUSAGE_SELF) + used(UsageWho::RUSAGE_CHILDREN)
+    }
+
+    fn of(made: &[Made], jobs: usize, wall_s: f64, all_ms: u64) -> Cost {
         let inside_ms = made.iter().map(|made| made.report.cpu_ms).sum();
         Cost { runs: made.len(), jobs, wall_s, inside_ms, all_ms }
     }

@@ -102,7 +102,7 @@ fn parent_flaw(slot: Slot, stated: &[Option<BlockId>]) -> Option<String> {
         return Some("its first slice states no parent".into());
     }
     let parents: Vec<BlockId> = stated.iter().copied().flatten().collect();
-    let inside = slot.0 % 4 != 0;
+    let inside = !slot.0.is_multiple_of(4);
     let far = |p: &&BlockId| p.slot >= slot || inside && p.slot.0 + 1 != slot.0;
     if let Some(parent) = parents.iter().find(far) {
         return Some(format!("it states {parent} as a parent, which may not be one"));

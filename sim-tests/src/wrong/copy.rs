@@ -5,7 +5,7 @@
 //! the product: then the two share every dependency, and differ in the two packages of the
 //! workspace, which have other paths, and in the name of the program.
 
-use super::{Made, Unknown, all, named, patch, selector};
+use super::{Made, all, named, patch, selector};
 use anyhow::{Context, bail, ensure};
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::process::CommandExt;
@@ -122,7 +122,7 @@ fn build() -> anyhow::Result<PathBuf> {
 /// If there is no such wrong node, or the program cannot be built.
 pub fn program(name: &str) -> anyhow::Result<Option<&'static Path>> {
     static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-    let elsewhere = named(name).map_err(Unknown::from)?.is_elsewhere();
+    let elsewhere = named(name)?.is_elsewhere();
     if !elsewhere {
         return Ok(None);
     }
