@@ -368,7 +368,7 @@ fn far_apart() {
     in_child("far_apart", || {
         let run = pass_null("far-apart", 42);
         assert!(run.slots().finalized_fast > run.slots().finalized_slow, "one round is enough");
-        assert!(run.probe("restart") == 1 && run.probe("repair") > 0);
+        assert!(run.probe("restart") >= 4 && run.probe("repair") > 0);
     });
 }
 

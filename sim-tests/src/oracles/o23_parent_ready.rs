@@ -11,6 +11,9 @@ use alpenglow_node::protocol::event::Event;
 use alpenglow_node::protocol::types::{BlockId, NodeId, Slot, Window};
 use std::collections::{BTreeMap, BTreeSet};
 
+/// A node announces in the step in which it learns; what it says after this time is a later step.
+const QUIET_NS: u64 = 100_000_000;
+
 /// So many windows above the highest final slot are looked at.
 const WINDOWS: usize = 16;
 
@@ -19,7 +22,7 @@ const WINDOWS: usize = 16;
 pub struct ParentReady {
     /// When each node last said something.
     last_ns: BTreeMap<NodeId, u64>,
-    /// Nodes that have learned something that may make a window ready, and when.
+    /// Nodes that have learned something that may make a window ready, and when they last did.
     learned: BTreeMap<NodeId, u64>,
     /// What is reported already.
     missing: BTreeSet<(NodeId, u32, Slot, BlockId)>,
@@ -59,16 +62,26 @@ impl Oracle for ParentReady {
     }
 
     fn observe(&mut self, cx: &Context<'_>, node: NodeId, fact: Fact<'_>, out: &mut Findings) {
-        if matches!(fact, Fact::Event(_))
-            && self.learned.get(&node).is_some_and(|at_ns| *at_ns < cx.at_ns)
-        {
-            self.learned.remove(&node);
-            judge(cx, node, &mut self.missing, out);
-        }
         match fact {
-            Fact::Event(Event::Finalized(..) | Event::CertificateAdded { .. }) => {
+            // It draws conclusions from this one next.
+            Fact::Event(
+                Event::Finalized(..) | Event::SkippedByFinality(_) | Event::CertificateAdded { .. },
+            ) => {
                 self.learned.insert(node, cx.at_ns);
             }
+            Fact::Event(_) => {
+                let quiet = |at_ns: &u64| at_ns + QUIET_NS < cx.at_ns;
+                if self.learned.get(&node).is_some_and(quiet) {
+                    self.learned.remove(&node);
+                    judge(cx, node, &mut self.missing, out);
+                }
+            }
+            Fact::Started(_) => {
+                self.learned.remove(&node);
+            }
+            _ => {}
+        }
+        match fact {
             Fact::Event(Event::ParentReady(first, parent)) => {
                 let starts = first.is_first() || *first == Slot(1);
                 if !starts || !is_ready(cx.scene, cx.history.of(node), *first, *parent) {
@@ -78,9 +91,6 @@ impl Oracle for ParentReady {
             }
             // The power may fail in the middle of an instant: what the node would have announced next
             // is not known.
-            Fact::Started(_) => {
-                self.learned.remove(&node);
-            }
             Fact::Crashed if self.last_ns.get(&node) == Some(&cx.at_ns) => {}
             Fact::Crashed => judge(cx, node, &mut self.missing, out),
             _ => {}

@@ -4,7 +4,9 @@
 //! > slot); output caught up within repair time linear in the gap
 //!
 //! Watched while liveness is promised: for starts after the first, and for first starts after the
-//! cluster's. The linear part is 50 slots a second, the rate that catching up aims for, plus a
+//! cluster's. The same is asked of everybody at any time: what a node knows to be final it delivers,
+//! within what a joiner is given. A final block that nobody holds any more, because all who voted for
+//! it have lost it, shows here and nowhere else. The linear part is 50 slots a second, the rate that catching up aims for, plus a
 //! standstill for what was lost and one repair.
 
 use super::bounds::Bounds;
@@ -21,9 +23,13 @@ const SLOTS_PER_SECOND: u64 = 50;
 #[derive(Clone, Copy, Debug)]
 struct Join {
     started_ns: u64,
-    /// What the cluster had finalized when the node started.
+    /// Where its ledger ended then.
+    tip: Slot,
+    /// What the cluster had finalized when the node started, or the node when it was looked at.
     target: Slot,
     known: bool,
+    /// The node was running; it only has to deliver.
+    lags: bool,
 }
 
 /// The oracle.
@@ -70,14 +76,13 @@ impl Joiner {
                 );
                 out.report(cx, "O49", Some(join.target), &[node], detail);
             } else {
-                let start = me.start_tip.map_or(Slot(0), |tip| tip.slot);
-                let gap = join.target.0.saturating_sub(start.0);
+                let gap = join.target.0.saturating_sub(join.tip.0);
                 let deliver = know + b.repair() + gap * SECOND / SLOTS_PER_SECOND;
                 if age > deliver {
                     over.push(node);
+                    let since = if join.lags { "it knew that this is final" } else { "its start" };
                     let detail = format!(
-                        "n{node} has delivered up to slot {tip} and not up to {} {:.3} s after its \
-                         start",
+                        "n{node} has delivered up to slot {tip} and not up to {} {:.3} s after {since}",
                         join.target,
                         age as f64 / 1e9
                     );
@@ -87,6 +92,11 @@ impl Joiner {
         }
         self.joins.retain(|node, _| !over.contains(node));
     }
+}
+
+/// Where the ledger of the node ends.
+fn tip_of(cx: &Context<'_>, node: NodeId) -> Slot {
+    cx.history.of(node).out.last().map_or(Slot::GENESIS, |block| block.slot)
 }
 
 /// True if liveness has been promised without a break since `since_ns`, and to this node too: it
@@ -107,7 +117,9 @@ impl Oracle for Joiner {
         match fact {
             Fact::Started(_) if cx.at_ns > 0 => {
                 let (started_ns, target) = (cx.at_ns, self.highest);
-                self.joins.insert(node, Join { started_ns, target, known: false });
+                let tip = tip_of(cx, node);
+                let join = Join { started_ns, tip, target, known: false, lags: false };
+                self.joins.insert(node, join);
             }
             Fact::Crashed | Fact::Paused(_) => {
                 self.joins.remove(&node);
@@ -115,7 +127,15 @@ impl Oracle for Joiner {
             Fact::Event(Event::Finalized(block, _)) => {
                 self.highest = self.highest.max(block.slot);
             }
-            Fact::Event(Event::Sizes { .. }) => self.check(cx, out),
+            Fact::Event(Event::Sizes { .. }) => {
+                self.check(cx, out);
+                let (started_ns, tip) = (cx.at_ns, tip_of(cx, node));
+                let target = cx.history.of(node).highest.map_or(tip, |block| block.slot);
+                if target > tip {
+                    let join = Join { started_ns, tip, target, known: true, lags: true };
+                    self.joins.entry(node).or_insert(join);
+                }
+            }
             _ => {}
         }
     }
@@ -160,6 +180,19 @@ mod tests {
         assert_eq!(found, [expected]);
         let delivered = knows().out(4, block(10, A), genesis()).at(40_000).tick(4);
         assert_eq!(delivered.found(), NOTHING);
+    }
+
+    /// It was there all the time.
+    #[test]
+    fn does_not_deliver() {
+        let world = || World::watched_by("O49", &[1; 5]).at(2_000).finalized(0, block(10, A), Slow);
+        let known = || world().at(3_000).tick(0).at(14_900).tick(0);
+        assert_eq!(known().found(), NOTHING);
+        let expected = "O49: n0 has delivered up to slot 0 and not up to 10 12.100 s after it knew that \
+                        this is final";
+        assert_eq!(known().at(15_100).tick(0).found(), [expected]);
+        let late = known().out(0, block(10, A), genesis()).at(40_000).tick(0);
+        assert_eq!(late.found(), NOTHING);
     }
 
     #[test]

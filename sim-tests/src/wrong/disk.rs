@@ -25,7 +25,7 @@ pub(super) const FORGETS_VOTES: Wrong = Wrong {
 pub(super) const FORGETS_BLOCKS: Wrong = Wrong {
     name: "forgets-blocks",
     about: "after a restart every node has forgotten the blocks that it voted for",
-    caught_by: Some("O48"),
+    caught_by: Some("O49"),
     plans: &["power-cut"],
     made: Made::Around(|_, _, options| {
         options.tamper = Some(Arc::new(|_: NodeId, restored: &mut Restored| {

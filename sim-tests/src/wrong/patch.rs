@@ -313,6 +313,6 @@ mod tests {
         let exists = "--- /dev/null\n+++ b/src/x.rs\n@@ -0,0 +1 @@\n+new\n";
         assert!(patched(exists).unwrap_err().contains("is there already"));
         assert!(patched("hello\n").unwrap_err().contains("bug, line 1"));
-        assert!(patched(&twice.replace("+ ", "* ")).unwrap_err().contains("bug, line 5"));
+        assert!(patched(&twice.replace("+    ", "*    ")).unwrap_err().contains("bug, line 5"));
     }
 }

@@ -26,11 +26,11 @@ pub(super) static PATCHED: &[Wrong] = &[
     row("votes-again", "O5", RESTART, "the flags of Votor are not rebuilt from the vote log"),
     row("own-votes-unloaded", "O32", RESTART, "reloaded votes enter neither the own Pool nor the network again"),
     row("skip-beside-notar", "O5", &["partition-heal"], "a window that is given up is skipped in the slots with a notar vote, too"),
-    row("final-beside-fallback", "O7", &["split-at-threshold", "twenty-twenty", "certificate-games", "over-budget"], "a final vote is cast in spite of a fallback vote"),
+    row("final-beside-fallback", "O7", &["forked-window"], "a final vote is cast in spite of a fallback vote"),
     row("fallback-without-block", "O11", SPLIT, "SafeToNotar for a block that is not stored (K4)"),
     row("fallback-without-parent", "O11", SPLIT, "SafeToNotar without the certificate of the parent (K18)"),
     row("skip-without-maximum", "O12", SPLIT, "SafeToSkip counts the strongest block against itself"),
-    row("own-vote-last", "O11", SPLIT, "the fallbacks are not evaluated when the own vote is stored (K3)"),
+    row("own-vote-last", "O11", &["forked-window"], "the fallbacks are not evaluated when the own vote is stored (K3)"),
     row("one-waiting-child", "O11", &["forked-window"], "only one block can wait for the certificate of its parent (K6)"),
     // What votes add up to.
     row("counts-twice", "O14", &["vote-spam"], "a fallback vote beside the notar vote for the same block counts, too"),

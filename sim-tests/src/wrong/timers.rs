@@ -45,7 +45,7 @@ pub(super) const HASTY: Wrong = Wrong {
     name: "hasty",
     about: "timeouts are 700 ms too short: a block from a far leader is too late",
     caught_by: Some("O45"),
-    plans: &["calm", "partition-heal"],
+    plans: &["calm"],
     made: Made::Around(|_, _, options| options.wrap = everybody(Hasty)),
 };
 
