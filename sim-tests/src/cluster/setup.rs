@@ -14,9 +14,10 @@ use alpenglow_node::protocol::committee::{Committee, Genesis};
 use alpenglow_node::protocol::params::Params;
 use std::sync::Arc;
 
-/// Bytes that an uplink queues before it drops: a tenth of a second at its rate, at least 1 MiB.
+/// Bytes that an uplink queues before it drops: a tenth of a second at its rate, at least 256 KiB
+/// (two seconds at 1 Mbps: what slow links have, and no more, or a collapse would only be a delay).
 fn queue_bytes(bytes_per_second: u64) -> u64 {
-    (bytes_per_second / 10).max(1 << 20)
+    (bytes_per_second / 10).max(1 << 18)
 }
 
 /// The secret keys of `node`.
