@@ -94,7 +94,7 @@ fn certificates_that_are_not_passed_on_are_missed() {
 #[test]
 fn timeouts_that_are_too_short_are_caught() {
     in_child("timeouts_that_are_too_short_are_caught", || {
-        plant("hasty", short("calm"));
+        plant("hasty", Scenario::plan("calm").set("cluster.crypto=null"));
     });
 }
 
@@ -111,9 +111,17 @@ fn timers_that_are_lost_in_a_restart_are_missed() {
     });
 }
 
+/// The power fails when everybody has voted for a block and nobody has delivered it.
+#[test]
+fn blocks_that_all_holders_lose_are_missed() {
+    in_child("blocks_that_all_holders_lose_are_missed", || {
+        plant("forgets-blocks", Scenario::plan("power-cut").set("cluster.crypto=null"));
+    });
+}
+
 #[test]
 fn blocks_that_nobody_fetches_are_missed() {
     in_child("blocks_that_nobody_fetches_are_missed", || {
-        plant("never-repairs", Scenario::plan("lossy-wan").set("cluster.crypto=null"));
+        plant("never-repairs", Scenario::plan("minority-partition").set("cluster.crypto=null"));
     });
 }

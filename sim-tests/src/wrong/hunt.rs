@@ -18,8 +18,9 @@ use crate::sweep::plan_files;
 use crate::worker::{Task, Workers};
 use anyhow::{Context, ensure};
 use serde::Serialize;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 /// What to hunt, and where.
 #[derive(Clone, Debug, clap::Args)]
@@ -109,6 +110,8 @@ struct Hunter<'a> {
     seeds: usize,
     workers: Workers,
     stop: &'a Stop,
+    /// How the honest node did, for worlds in which several are caught.
+    honest: Mutex<BTreeMap<(usize, u64), RunReport>>,
 }
 
 impl Hunter<'_> {
@@ -125,6 +128,22 @@ impl Hunter<'_> {
         let stop_on = early.then(|| ANY.to_owned());
         let task = Task { stop_on, ..Task::new(world, seed, name) };
         Ok(self.workers.run(&task, self.stop)?.map(|done| done.report))
+    }
+
+    /// Makes the whole run with the honest node, or remembers it.
+    fn honest(&self, world: (usize, u64)) -> anyhow::Result<Option<RunReport>> {
+        let known = |honest: &Mutex<BTreeMap<_, RunReport>>| {
+            honest.lock().unwrap_or_else(PoisonError::into_inner).get(&world).cloned()
+        };
+        if let Some(known) = known(&self.honest) {
+            return Ok(Some(known));
+        }
+        let report = self.run(world, None)?;
+        if let Some(report) = &report {
+            let mut honest = self.honest.lock().unwrap_or_else(PoisonError::into_inner);
+            honest.insert(world, report.clone());
+        }
+        Ok(report)
     }
 
     fn hunt(&self, wrong: &Wrong) -> anyhow::Result<Option<Hunt>> {
@@ -147,7 +166,7 @@ impl Hunter<'_> {
             hunt.runs += 1;
             hunt.cpu_ms += report.cpu_ms;
             let Some(first) = report.violations.first() else { continue };
-            let Some(honest) = self.run(world, None)? else { return Ok(None) };
+            let Some(honest) = self.honest(world)? else { return Ok(None) };
             if honest.verdict != Verdict::Pass {
                 let name = format!("{}, seed {}", report.plan, report.seed);
                 hunt.honest_failures.push(name);
@@ -195,8 +214,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     let load = |path: &PathBuf| Plan::load(path, &arguments.sets);
     let plans: std::result::Result<Vec<Plan>, _> =
         plan_files(&arguments.plans)?.iter().map(load).collect();
-    let hunter =
-        Hunter { plans: plans?, seeds: arguments.seeds, workers: Workers::own()?, stop: &stop };
+    let (seeds, workers) = (arguments.seeds, Workers::own()?);
+    let hunter = Hunter { plans: plans?, seeds, workers, stop: &stop, honest: Mutex::default() };
     for wrong in wanted.iter().filter(|wrong| matches!(wrong.made, Made::Patch)).take(1) {
         program(wrong.name).context("no wrong node was run")?;
     }

@@ -23,7 +23,7 @@ const RESTART: &[&str] = &["power-cut", "crash-restart"];
 #[rustfmt::skip]
 pub(super) static PATCHED: &[Wrong] = &[
     // What one voter may say in a slot.
-    row("votes-again", "O5", RESTART, "the flags of Votor are not rebuilt from the vote log"),
+    row("votes-again", "O32", RESTART, "the flags of Votor are not rebuilt from the vote log"),
     row("own-votes-unloaded", "O32", RESTART, "reloaded votes enter neither the own Pool nor the network again"),
     row("skip-beside-notar", "O5", &["partition-heal"], "a window that is given up is skipped in the slots with a notar vote, too"),
     row("final-beside-fallback", "O7", &["forked-window"], "a final vote is cast in spite of a fallback vote"),
@@ -42,9 +42,9 @@ pub(super) static PATCHED: &[Wrong] = &[
     row("far-votes", "O35", &["vote-spam"], "votes for slots in the far future are stored (K31)"),
     // What is final, and what may be a parent.
     row("final-without-notarization", "O20", &["lossy-wan", "gray-network"], "a finalization certificate finalizes the block with most votes"),
-    row("finality-goes-back", "O22", &["late-joiner"], "a lower slot that is finalized later becomes the highest (K7)"),
+    row("finality-goes-back", "O37", &["late-joiner"], "a lower slot that is finalized later becomes the highest (K7)"),
     row("fast-final-is-no-parent", "O23", &["far-apart"], "a fast-finalization certificate does not make its block a parent (K2)"),
-    row("no-repair-of-fast-final", "O48", &["far-apart"], "a block with only a fast-finalization certificate is not fetched"),
+    row("no-repair-of-fast-final", "O49", &["far-apart"], "a block with only a fast-finalization certificate is not fetched"),
     row("final-parent-is-no-parent", "O45", &["far-apart", "calm"], "a final block is not taken for an own vote on the parent (J2)"),
     row("no-timers-in-mid-window", "O47", &["power-cut"], "finality in the middle of a window starts no timers (J1)"),
     // Timers and standstill.

@@ -3,6 +3,7 @@
 use super::hunt::{Hunt, Result};
 use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
 use comfy_table::{CellAlignment, ContentArrangement, Table};
+use std::collections::BTreeMap;
 
 fn seconds(ms: u64) -> String {
     format!("{:.1}", ms as f64 / 1_000.0)
@@ -72,7 +73,9 @@ pub(super) fn render(result: &Result) -> String {
     let most = result.hunts.iter().map(|hunt| hunt.runs).max().unwrap_or(0);
     let wrong_ms: u64 = result.hunts.iter().map(|hunt| hunt.cpu_ms).sum();
     let honest = result.hunts.iter().filter_map(|hunt| hunt.caught.as_ref());
-    let honest_ms: u64 = honest.map(|caught| caught.honest_cpu_ms).sum();
+    let honest: BTreeMap<_, u64> =
+        honest.map(|caught| ((&caught.plan, caught.seed), caught.honest_cpu_ms)).collect();
+    let honest_ms: u64 = honest.values().sum();
     text + &format!(
         "\n{} of {} wrong nodes are caught, each within {most} runs of at most {}; \
          {} s CPU, and {} s for the honest node in the same worlds",
