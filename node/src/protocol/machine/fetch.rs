@@ -117,13 +117,11 @@ impl Protocol {
         let (root, highest) = (self.root().slot, self.highest().slot);
         observe(Event::CatchUp(root), out);
         let finality = self.consensus.pool().finality();
-        let known = |from: Slot, to: Slot| {
-            from.previous().after_to(to).any(|slot| finality.decided(slot).is_some())
-        };
+        let decided = |slot: Slot| finality.decided(slot).is_some();
         let limit = highest.min(root.plus(super::MAX_HELD_SLOTS));
         let params = self.committee.params();
         let retry = params.repair_retry();
-        let questions = self.catchup.questions(&self.committee, now, retry, root, limit, known);
+        let questions = self.catchup.questions(&self.committee, now, retry, root, limit, decided);
         for (peer, number, from) in questions {
             let message = Message::Request(number, Ask::Decided(from));
             out.push(Effect::Send { to: Recipients::One(peer), message, after: None });
@@ -141,7 +139,9 @@ impl Protocol {
         out: &mut Vec<Effect>,
     ) {
         if self.catchup.expects(from, number) {
-            let useful = matches!(&answer, Answer::Decided(proofs) if !proofs.is_empty());
+            let finality = self.consensus.pool().finality();
+            let new = |proof: &FinalityProof| finality.decided(proof.slot()).is_none();
+            let useful = matches!(&answer, Answer::Decided(proofs) if proofs.iter().any(new));
             self.catchup.on_answer(number, useful);
             if let Answer::Decided(proofs) = answer {
                 rule!("catchup.proofs");
