@@ -7,6 +7,8 @@
 use alpenglow_node::protocol::wire::Reject;
 use sim_tests::scenario::{Run, Scenario};
 use sim_tests::testing::in_child;
+use sim_tests::trace::kind::Kind;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Ten nodes, 30 ms apart; nodes 1 and 2 (20 of 101 units) behave like this all the time.
 fn liars(behaviour: &str) -> Scenario {
@@ -166,8 +168,17 @@ fn bad_switch() {
 #[test]
 fn same_block_twice() {
     in_child("same_block_twice", || {
-        let run = withstood(liars(r#""same-block-twice""#), &[("same-block-twice", 2)]);
-        assert!(run.slots().skipped > 0, "the second copy is no block");
+        let scenario = liars(r#""same-block-twice""#).set("run.duration=24s").recorded();
+        let run = withstood(scenario, &[("same-block-twice", 4)]);
+        assert!(run.slots().skipped > 0, "the second copy is no block, or has no ready parent");
+        let recorder = run.outcome.recorder();
+        let log = recorder.record(run.outcome.virtual_ns).expect("it was recorded").log;
+        let stored = log.entries().into_iter().filter(|entry| entry.kind == Kind::BlockStored);
+        let mut slots = BTreeMap::<_, BTreeSet<_>>::new();
+        for block in stored.filter_map(|entry| log.blocks.get(entry.block? as usize)) {
+            slots.entry(block.hash).or_default().insert(block.slot);
+        }
+        assert!(slots.values().any(|slots| slots.len() > 1), "correct nodes held both");
     });
 }
 
@@ -281,7 +292,7 @@ fn withheld_certificates() {
 /// Nodes 3 and 4 are down, nodes 1 and 2 lie: 61 of 101 are correct.
 fn with_crashes(behaviour: &str) -> Scenario {
     lying(&format!(
-        r#"{{ kind = "byzantine", at = "0s", behaviour = "{behaviour}", nodes = [1, 2], permanent = true }},
+        r#"{{ kind = "byzantine", at = "0s", behaviour = ["{behaviour}"], nodes = [1, 2], permanent = true }},
            {{ kind = "crash", at = "0s", nodes = [3, 4], permanent = true }}"#
     ))
 }
@@ -317,6 +328,16 @@ fn vote_spam() {
     in_child("vote_spam", || {
         let run = withstood(liars(r#""vote-spam""#), &[("vote-spam", 40)]);
         assert!(refused(&run, "far slot") > 100 && refused(&run, "old slot") > 100);
+    });
+}
+
+/// What one liar says of slots far ahead is not where the cluster is: the others still know whom they
+/// can deceive, and when.
+#[test]
+fn spam_does_not_blind_the_other_liars() {
+    in_child("spam_does_not_blind_the_other_liars", || {
+        let lies = [("vote-spam", 40), ("deciding-votes", 40)];
+        withstood(with_crashes(r#"vote-spam", "deciding-votes"#), &lies);
     });
 }
 

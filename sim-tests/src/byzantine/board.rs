@@ -29,18 +29,23 @@ pub struct Board {
     pub groups: BTreeMap<Slot, Vec<(BlockId, BTreeSet<NodeId>)>>,
     /// The newest slot in which somebody heard each node vote.
     heard: BTreeMap<NodeId, Slot>,
+    /// The newest slot in which a correct node voted.
     highest: Slot,
 }
 
 impl Board {
-    /// Remembers a vote.
-    pub fn note_vote(&mut self, vote: &SignedVote) {
+    /// Remembers a vote. What a liar says about slots that are far ahead means nothing, and is not
+    /// taken for where the cluster is.
+    pub fn note_vote(&mut self, vote: &SignedVote, lies: bool) {
         let slot = vote.vote.slot;
+        if lies && slot > self.highest.plus(KEPT_SLOTS) {
+            return;
+        }
         let newest = self.heard.entry(vote.signer).or_default();
         *newest = slot.max(*newest);
         let entry = self.votes.entry((slot, vote.vote.kind)).or_default();
         entry.insert(vote.signer, vote.signature.clone());
-        if slot > self.highest {
+        if slot > self.highest && !lies {
             self.highest = slot;
             let floor = Slot(slot.0.saturating_sub(KEPT_SLOTS));
             self.votes = self.votes.split_off(&(floor, VoteKind::Notar(Default::default())));

@@ -123,7 +123,8 @@ impl Tools {
     /// One correct node to tell something else than all others: as a rule one that is not heard,
     /// because it cannot warn them.
     pub fn victim(&mut self, what: &str, number: u64) -> NodeId {
-        self.silent(number).unwrap_or_else(|| self.shuffled(what, number)[0])
+        let chosen = self.silent(number).or_else(|| self.shuffled(what, number).first().copied());
+        chosen.unwrap_or_else(|| self.heard(false)[0])
     }
 
     /// A correct node that is not heard, if there is one: the same for every lie about `number`.
@@ -230,13 +231,13 @@ impl Tools {
         if let Input::Message { message, .. } = input
             && let Message::Vote(vote) = &**message
         {
-            self.board().note_vote(vote);
+            self.board().note_vote(vote, self.liars.contains(&vote.signer));
         }
     }
 
     pub(super) fn learn_own(&mut self, effects: &[Effect]) {
         for vote in effects.iter().filter_map(|effect| self.own_vote(effect)) {
-            self.board().note_vote(&vote);
+            self.board().note_vote(&vote, true);
         }
     }
 

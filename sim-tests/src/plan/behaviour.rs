@@ -41,7 +41,7 @@ pub const BEHAVIOURS: [Behaviour; 32] = [
     lie("B5",    "late-block",            "the last slice of a block reaches some just before the timeout"),
     lie("B6",    "bad-code",              "pieces of a slice that are no codeword"),
     lie("B7",    "malformed-shreds",      "shreds with wrong paths, places and sizes"),
-    lie("B8",    "bad-sequence",          "slices that contradict each other about which is the last"),
+    split("B8",  "bad-sequence",          "slices that contradict each other about which is the last"),
     lie("B9",    "wrong-parent",          "blocks on parents that are not ready, unknown, or themselves"),
     lie("B10",   "bad-switch",            "blocks that switch their parent twice, or where none may"),
     lie("B11",   "same-block-twice",      "the same slices signed for two slots"),
