@@ -364,9 +364,6 @@ impl Pool {
             Mode::Fast => rule!("finality.fast"),
             _ => rule!("finality.slow"),
         }
-        if block.slot <= self.finality.root().slot {
-            return;
-        }
         let mut changes = Vec::new();
         self.finality.finalize(block, &mut changes);
         if !changes.contains(&Change::Contradiction(block.slot)) {
