@@ -34,11 +34,6 @@ pub struct Unreached {
 #[rustfmt::skip]
 pub const UNREACHED: &[Unreached] = &[
     Unreached {
-        name: "judged-O46",
-        why: "the exact formula needs constant delays and no queues, and every shipped plan has jitter",
-        covered_by: "sim-tests/tests/scenarios.rs: more than a thousand finalizations",
-    },
-    Unreached {
         name: "transaction.expired",
         why: "no correct leader packs a transaction after its last slot, and no lie does so either",
         covered_by: "node/src/protocol/ledger.rs",

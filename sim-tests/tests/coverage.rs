@@ -5,9 +5,9 @@
 
 use alpenglow_node::protocol::rules::RULES;
 use sim_tests::coverage::{Coverage, UNREACHED};
-use sim_tests::plan::probes;
+use sim_tests::plan::{SITUATIONS, probes};
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 const REMEDY: &str = "make a plan reach it (`cargo sim sweep PLAN --out DIR`, then `cargo sim \
                       coverage DIR... --write docs/coverage.md`) or explain it in coverage.rs";
@@ -60,6 +60,29 @@ fn every_situation_and_rule_is_reached_or_explained() {
         assert_eq!(gone, None, "a row of the page is about nothing that exists");
     }
     assert!(explained.iter().all(|name| known.contains(*name)), "{explained:?}");
+}
+
+/// The text of every source file below `folder` but the catalogue itself.
+fn sources(folder: &Path) -> String {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let text = |path: PathBuf| match path.is_dir() {
+        true => sources(&path),
+        false if path.ends_with("plan/probe.rs") => String::new(),
+        false if path.extension().is_some_and(|ending| ending == "rs") => {
+            std::fs::read_to_string(path).unwrap()
+        }
+        false => String::new(),
+    };
+    entries.map(text).collect()
+}
+
+/// A name that nobody counts any more would pass for a situation that is never reached.
+#[test]
+fn every_situation_is_counted_somewhere() {
+    let text = ["sim-tests/src", "node/src/host"].map(|folder| sources(&root().join(folder)));
+    let counted = |name: &str| text.iter().any(|text| text.contains(&format!("\"{name}\"")));
+    let names = SITUATIONS.iter().map(|one| one.name);
+    assert_eq!(names.filter(|name| !counted(name)).collect::<Vec<_>>(), [""; 0]);
 }
 
 /// An explanation names files that exist.

@@ -5,12 +5,13 @@ use sim_tests::plan::{Budget, Concrete, Edge, Plan, percent};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-const NAMES: [&str; 37] = [
+const NAMES: [&str; 38] = [
     "asynchronous",
     "bit-rot",
     "calm",
     "certificate-games",
     "clock-drift",
+    "constant-delays",
     "crash-restart",
     "dark-relays",
     "equivocating-leader",

@@ -12,6 +12,8 @@ use alpenglow_node::protocol::types::{NodeId, SLOTS_PER_WINDOW, Slot, Window};
 const REPAIR_ROUND_TRIPS: u64 = 3;
 /// Peers that are asked the same question in parallel.
 const REPAIR_FANOUT: u64 = 3;
+/// Slots that a node which is behind fetches in a second: what catching up aims for.
+const SLOTS_PER_SECOND: u64 = 50;
 
 /// The figures of one run.
 #[derive(Clone, Copy, Debug)]
@@ -83,6 +85,22 @@ impl Bounds {
     /// time.
     pub fn repair(&self) -> u64 {
         2 * self.delta * (REPAIR_ROUND_TRIPS + self.liars.div_ceil(REPAIR_FANOUT))
+    }
+
+    /// What a node that is `slots` behind takes to fetch them all, on top of the time for one: its
+    /// questions are asked in order, the oldest block first.
+    pub fn fetching(&self, slots: u64) -> u64 {
+        slots * 1_000_000_000 / SLOTS_PER_SECOND
+    }
+
+    /// From first contact until a joiner knows what was final (O49).
+    pub fn joiner_knows(&self) -> u64 {
+        self.drifted(self.standstill) + self.delta + self.slack
+    }
+
+    /// From first contact until a joiner has delivered the `slots` that it was behind (O49).
+    pub fn joiner_delivers(&self, slots: u64) -> u64 {
+        self.joiner_knows() + self.repair() + self.fetching(slots)
     }
 
     /// R where no message was lost: 0, unless somebody may give different blocks, or none, to

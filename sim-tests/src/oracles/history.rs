@@ -45,6 +45,8 @@ pub struct NodeHistory {
     pub cast_in: BTreeMap<Slot, Vec<VoteKind>>,
     /// Delivered blocks in order: the ledger.
     pub out: Vec<BlockId>,
+    /// What it did and held in slots below this is forgotten.
+    floor: Slot,
 
     // Present incarnation.
     /// Votes stored in its Pool, in that order.
@@ -149,6 +151,7 @@ impl History {
                     start_tip: me.out.last().copied(),
                     cast_in: std::mem::take(&mut me.cast_in),
                     out: std::mem::take(&mut me.out),
+                    floor: me.floor,
                     ..NodeHistory::default()
                 };
             }
@@ -156,7 +159,8 @@ impl History {
             Fact::Paused(paused) => me.paused = paused,
             Fact::Sent(..) | Fact::Shred { .. } | Fact::Wrote { .. } => {}
             Fact::Image(votes, ledger) => {
-                for vote in votes.iter().filter(|vote| vote.slot >= self.floor) {
+                let floor = me.floor;
+                for vote in votes.iter().filter(|vote| vote.slot >= floor) {
                     if !me.has_cast(*vote) {
                         me.cast_in.entry(vote.slot).or_default().push(vote.kind);
                         self.news.cast.push(*vote);
@@ -175,7 +179,7 @@ impl History {
     fn take_event(&mut self, at_ns: u64, node: NodeId, event: &Event) {
         let me = &mut self.nodes[node.index()];
         match event {
-            Event::VoteCast(vote) if vote.slot >= self.floor => {
+            Event::VoteCast(vote) if vote.slot >= me.floor => {
                 me.cast_in.entry(vote.slot).or_default().push(vote.kind);
                 self.news.cast.push(*vote);
             }
@@ -222,27 +226,25 @@ impl History {
         }
     }
 
-    /// Raises the floor to what no running node can come back to, and drops what lies below.
+    /// Raises the floor to what no running node can come back to, and drops what lies below. A node
+    /// that is down may come back to less: its own history goes back as far as its ledger ends.
     fn forget(&mut self) {
         let running = self.nodes.iter().filter(|me| me.up);
-        let lowest = running.map(|me| me.out.last().map_or(0, |tip| tip.slot.0)).min();
-        let floor = Slot(lowest.unwrap_or(0).saturating_sub(KEPT_SLOTS));
+        let lowest = running.map(NodeHistory::tip).min();
+        let floor = Slot(lowest.unwrap_or(Slot(0)).0.saturating_sub(KEPT_SLOTS));
         if floor < self.floor.plus(BATCH_SLOTS) {
             return;
         }
         self.floor = floor;
-        let block = BlockId::new(floor, Default::default());
-        let certificate = CertificateId::new(floor, CertificateKind::FastFinal(Default::default()));
-        self.parents = self.parents.split_off(&block);
-        self.certificates = self.certificates.split_off(&certificate);
-        for me in &mut self.nodes {
-            me.cast_in = me.cast_in.split_off(&floor);
-            me.certificates = me.certificates.split_off(&certificate);
-            me.blocks = me.blocks.split_off(&block);
-            me.ready = me.ready.split_off(&(floor, BlockId::default()));
-            me.decided = me.decided.split_off(&floor);
-        }
+        self.parents = self.parents.split_off(&BlockId::new(floor, Default::default()));
+        self.certificates = self.certificates.split_off(&lowest_certificate(floor));
+        self.nodes.iter_mut().for_each(|me| me.forget(floor));
     }
+}
+
+/// No certificate of the slot is below this.
+fn lowest_certificate(slot: Slot) -> CertificateId {
+    CertificateId::new(slot, CertificateKind::FastFinal(Default::default()))
 }
 
 impl NodeHistory {
@@ -256,6 +258,20 @@ impl NodeHistory {
         let kinds = self.cast_in.get(&vote.slot).map_or(&[][..], Vec::as_slice);
         let place = kinds.iter().rposition(|kind| *kind == vote.kind);
         &kinds[..place.unwrap_or(kinds.len())]
+    }
+
+    fn tip(&self) -> Slot {
+        self.out.last().map_or(Slot(0), |tip| tip.slot)
+    }
+
+    fn forget(&mut self, below: Slot) {
+        self.floor = self.floor.max(below.min(Slot(self.tip().0.saturating_sub(KEPT_SLOTS))));
+        let (floor, block) = (self.floor, BlockId::new(self.floor, Default::default()));
+        self.cast_in = self.cast_in.split_off(&floor);
+        self.certificates = self.certificates.split_off(&lowest_certificate(floor));
+        self.blocks = self.blocks.split_off(&block);
+        self.ready = self.ready.split_off(&(floor, BlockId::default()));
+        self.decided = self.decided.split_off(&floor);
     }
 
     fn forget_votes(&mut self, tip: Slot) {
@@ -288,6 +304,15 @@ impl NodeHistory {
         self.decided.get(&block.slot) == Some(&Some(block))
             || self.start_tip == Some(block)
             || self.highest == Some(block)
+    }
+
+    /// True if the incarnation knows that the block is final, or holds what proves it: of what
+    /// contradicts its ledger it announces nothing more.
+    pub fn has_proof(&self, block: BlockId) -> bool {
+        let held = |kind| self.holds(CertificateId::new(block.slot, kind));
+        self.is_final(block)
+            || held(CertificateKind::FastFinal(block.hash))
+            || held(CertificateKind::Notar(block.hash)) && held(CertificateKind::Final)
     }
 
     /// SkipPlus(x): SK is held, or finality skipped the slot here.

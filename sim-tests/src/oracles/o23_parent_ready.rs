@@ -3,7 +3,9 @@
 //! An announced parent that is not ready would let a window fork off; that is judged at once. A ready
 //! parent that is not announced leaves a window without timers; that is judged at the next moment at
 //! which the node says anything, and when an incarnation ends, for the next windows above the highest final slot
-//! (older ones need not begin any more) whose epoch is open. Both sides are counted again from the certificates and decisions of the incarnation.
+//! (older ones need not begin any more) whose epoch is open. A parent below that slot is not owed: the
+//! slot would have to be final and skipped, which only too many liars can bring about, and whoever
+//! knows that it is final has forgotten what lies below. Both sides are counted again from the certificates and decisions of the incarnation.
 
 use super::recount::{is_ready, ready};
 use super::{Context, Fact, Findings, Noise, Oracle};
@@ -45,7 +47,8 @@ fn judge(
     let windows = (highest.slot.window().0 + 1..=last.window().0).map(Window);
     let open = windows.map(Window::first).filter(|s| epoch(*s) <= epoch(highest.slot) + 1);
     for first in open.take(WINDOWS) {
-        for parent in ready(cx.scene, me, first) {
+        let owed = |parent: &BlockId| parent.slot >= highest.slot;
+        for parent in ready(cx.scene, me, first).into_iter().filter(owed) {
             if !me.ready.contains_key(&(first, parent))
                 && known.insert((node, me.incarnation, first, parent))
             {
@@ -135,6 +138,15 @@ mod tests {
         assert_eq!(found(elsewhere), ["O23: n1 announced 6:aaaaaaaa, not ready for slot 8"]);
         let first = world().ready(0, 8, block(6, A)).ready(0, 1, block(6, A));
         assert_eq!(found(first), ["O23: n0 announced 6:aaaaaaaa, not ready for slot 1"]);
+    }
+
+    /// Slot 7 is final and skipped.
+    #[test]
+    fn below_what_is_final() {
+        let world = || world().ready(0, 8, block(6, A)).finalized(0, block(7, A), Fast);
+        assert_eq!(world().certified(0, 6, NF(B), &[0]).ready(0, 8, block(7, A)).found(), NOTHING);
+        let found = ["O23: n0 never announced 7:aaaaaaaa, ready for slot 8"];
+        assert_eq!(world().found(), found);
     }
 
     #[test]

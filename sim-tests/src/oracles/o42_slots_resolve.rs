@@ -32,6 +32,7 @@ impl SlotsResolve {
         if !enough || !self.windows.is_claimed(window) {
             return;
         }
+        out.probe("judged-O42");
         let unresolved = |node: &NodeId| {
             let me = cx.history.of(*node);
             !me.is_skipped(slot)

@@ -7,8 +7,8 @@
 //! delivering. The certificate reaches everybody within Δ (O40), so each node is held to its own: a
 //! repair begins Δ/2 after it at the latest, and takes three dependent round trips of 2Δ each, one
 //! more for a request that was lost before the heal, and more where liars may be asked. Claimed for
-//! windows in which liveness is owed, and for what was open at the heal; a node that comes from far
-//! behind is O49's. A slot that is decided otherwise at the node needs nothing any more.
+//! windows in which liveness is owed, and for what was open at the heal. A node that comes back from
+//! behind asks for the oldest blocks first, so it is given the time for its gap besides, as in O49. A slot that is decided otherwise at the node needs nothing any more.
 
 use super::windows::Windows;
 use super::{Context, Fact, Findings, Oracle, Scene};
@@ -22,6 +22,8 @@ pub struct CertifiedIsStored {
     windows: Windows,
     /// (deadline, node, block) -> when the node learned of the certificate.
     due: BTreeMap<(u64, NodeId, BlockId), u64>,
+    /// Who came back: by when it owes what it missed (O49), and the time that fetching it takes.
+    behind: BTreeMap<NodeId, (u64, u64)>,
     /// The highest slot that is final anywhere, and what it was at the heal.
     highest: Slot,
     at_heal: Slot,
@@ -30,8 +32,13 @@ pub struct CertifiedIsStored {
 impl CertifiedIsStored {
     /// For one run.
     pub fn new(scene: &Scene) -> CertifiedIsStored {
-        let (windows, due) = (Windows::new(scene), BTreeMap::new());
-        CertifiedIsStored { windows, due, highest: Slot(0), at_heal: Slot(0) }
+        CertifiedIsStored {
+            windows: Windows::new(scene),
+            due: BTreeMap::new(),
+            behind: BTreeMap::new(),
+            highest: Slot(0),
+            at_heal: Slot(0),
+        }
     }
 
     fn learned(&mut self, cx: &Context<'_>, node: NodeId, block: BlockId) {
@@ -42,8 +49,17 @@ impl CertifiedIsStored {
         let b = &self.windows.bounds;
         let retry = 2 * b.delta;
         let from = cx.at_ns.max(armed);
-        let deadline = from + b.drifted(b.delta / 2 + retry) + b.repair() + b.slack;
+        let behind = self.behind.get(&node).filter(|(until, _)| cx.at_ns < *until);
+        let fetching = behind.map_or(0, |(_, fetching)| *fetching);
+        let deadline = from + b.drifted(b.delta / 2 + retry) + b.repair() + fetching + b.slack;
         self.due.insert((deadline, node, block), cx.at_ns);
+    }
+
+    fn came_back(&mut self, cx: &Context<'_>, node: NodeId) {
+        let tip = cx.history.of(node).out.last().map_or(0, |block| block.slot.0);
+        let (gap, b) = (self.highest.0.saturating_sub(tip), &self.windows.bounds);
+        let until = cx.at_ns + b.joiner_delivers(gap);
+        self.behind.insert(node, (until, b.fetching(gap)));
     }
 
     /// True if the block belongs to what was worked on since the heal.
@@ -91,6 +107,7 @@ impl Oracle for CertifiedIsStored {
         }
         self.windows.take(cx, node, fact);
         match fact {
+            Fact::Started(_) | Fact::Paused(false) => self.came_back(cx, node),
             Fact::Event(Event::CertificateAdded { certificate, .. }) => {
                 if let Some(block) = certificate.id.block() {
                     self.learned(cx, node, block);
@@ -160,5 +177,20 @@ mod tests {
             (world.at(4_500).tick(0).found().len(), slot)
         };
         assert_eq!((world(8), world(9)), ((0, 8), (1, 9)));
+    }
+
+    /// A hundred slots behind: two seconds more, and not longer than it owes what it missed.
+    #[test]
+    fn who_comes_back_from_behind() {
+        let end = |learned_ms, looked_ms| {
+            let world = World::watched_by("O48", &[1; 5]).at(500).crash(3).at(600);
+            let world = world.finalized(0, block(103, A), Slow).at(900).start(3);
+            let world = world.at(1_200).ready(0, 104, block(103, A)).at(learned_ms);
+            let world = world.certified(3, 104, NO(A), &CERTIFIED).at(looked_ms);
+            world.tick(0).found().len()
+        };
+        assert_eq!(end(1_300, 5_400), 0);
+        assert_eq!(end(1_300, 5_600), 1);
+        assert_eq!(end(20_000, 22_900), 1);
     }
 }

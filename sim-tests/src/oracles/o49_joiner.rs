@@ -16,10 +16,6 @@ use alpenglow_node::protocol::event::Event;
 use alpenglow_node::protocol::types::{NodeId, Slot};
 use std::collections::BTreeMap;
 
-const SECOND: u64 = 1_000_000_000;
-/// Slots that catching up covers in a second.
-const SLOTS_PER_SECOND: u64 = 50;
-
 #[derive(Clone, Copy, Debug)]
 struct Join {
     started_ns: u64,
@@ -36,7 +32,6 @@ struct Join {
 #[derive(Debug)]
 pub struct Joiner {
     bounds: Bounds,
-    standstill: u64,
     joins: BTreeMap<NodeId, Join>,
     highest: Slot,
 }
@@ -44,14 +39,11 @@ pub struct Joiner {
 impl Joiner {
     /// For one run.
     pub fn new(scene: &Scene) -> Joiner {
-        let bounds = Bounds::of(scene);
-        let standstill = scene.params.standstill_ns;
-        Joiner { bounds, standstill, joins: BTreeMap::new(), highest: Slot(0) }
+        Joiner { bounds: Bounds::of(scene), joins: BTreeMap::new(), highest: Slot(0) }
     }
 
     fn check(&mut self, cx: &Context<'_>, out: &mut Findings) {
         let b = self.bounds;
-        let know = b.drifted(self.standstill) + b.delta + b.slack;
         let mut over = Vec::new();
         for (&node, join) in &mut self.joins {
             let me = cx.history.of(node);
@@ -67,7 +59,7 @@ impl Joiner {
             }
             if !owed(cx, node, join.started_ns) {
                 over.push(node);
-            } else if !join.known && age > know {
+            } else if !join.known && age > b.joiner_knows() {
                 over.push(node);
                 let detail = format!(
                     "n{node} does not know that slot {} is final {:.3} s after its start",
@@ -77,8 +69,7 @@ impl Joiner {
                 out.report(cx, "O49", Some(join.target), &[node], detail);
             } else {
                 let gap = join.target.0.saturating_sub(join.tip.0);
-                let deliver = know + b.repair() + gap * SECOND / SLOTS_PER_SECOND;
-                if age > deliver {
+                if age > b.joiner_delivers(gap) {
                     over.push(node);
                     let since = if join.lags { "it knew that this is final" } else { "its start" };
                     let detail = format!(

@@ -29,7 +29,7 @@ impl Oracle for NotarInWindow {
                 }
                 Some(parent) => {
                     let notar = Vote::new(parent.slot, VoteKind::Notar(parent.hash));
-                    if *parent == cx.scene.genesis || me.has_cast(notar) || me.is_final(*parent) {
+                    if *parent == cx.scene.genesis || me.has_cast(notar) || me.has_proof(*parent) {
                         continue;
                     }
                     format!("n{node} cast {vote:?} without a vote for its parent {parent}")
@@ -101,5 +101,19 @@ mod tests {
             .stored(1, block(5, A), block(4, A))
             .cast(1, 5, Notar(A));
         assert_eq!(world.found(), NOTHING);
+    }
+
+    /// It holds the proof; one half of it is none.
+    #[test]
+    fn on_a_parent_with_a_proof() {
+        let holds = |kinds: &[CertificateKind]| {
+            let held = |world: World, kind: &_| world.certified(0, 4, *kind, &[1, 2, 3, 4]);
+            kinds.iter().fold(world(), held).cast(0, 5, Notar(A)).found().len()
+        };
+        assert_eq!(
+            [holds(&[FF(A)]), holds(&[FI, NO(A)]), holds(&[FI]), holds(&[NO(A)])],
+            [0, 0, 1, 1]
+        );
+        assert_eq!(holds(&[FI, NO(B)]), 1);
     }
 }

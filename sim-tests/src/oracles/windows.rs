@@ -11,6 +11,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// So many slots below the lowest delivered tip are still judged.
 const KEPT_SLOTS: u64 = 64;
+/// So many slots above what it knows to be final a node holds anything (1.5). Who starts further
+/// behind drops what is said at the head until it has a proof.
+const HELD_SLOTS: u64 = 2_048;
 
 /// One window as far as it is known.
 #[derive(Clone, Debug, Default)]
@@ -48,6 +51,10 @@ pub struct Windows {
     pub facts: BTreeMap<Window, WindowFacts>,
     /// Slots of which a certificate was held before the heal.
     old: BTreeSet<Slot>,
+    /// The highest slot that is final anywhere.
+    highest: Slot,
+    /// Who started from far behind, and until when it need not know where the head is (O49).
+    lost: BTreeMap<NodeId, u64>,
     /// Windows below this are over and forgotten: a node that catches up goes through them again.
     floor: Window,
 }
@@ -70,6 +77,8 @@ impl Windows {
             shared_ns: armed.map(|at| if at.0 == 0 { 0 } else { at.0 + late }),
             facts: BTreeMap::new(),
             old: BTreeSet::new(),
+            highest: Slot(0),
+            lost: BTreeMap::new(),
             floor: Window(0),
         }
     }
@@ -82,8 +91,16 @@ impl Windows {
     /// Takes one fact; true if it made a window ready for the first time.
     pub fn take(&mut self, cx: &Context<'_>, node: NodeId, fact: Fact<'_>) -> Option<Window> {
         self.uptime.take(cx, node, fact);
-        let Fact::Event(event) = fact else { return None };
+        let event = match fact {
+            Fact::Event(event) => event,
+            Fact::Started(_) => {
+                self.started(cx, node);
+                return None;
+            }
+            _ => return None,
+        };
         match event {
+            Event::Finalized(block, _) => self.highest = self.highest.max(block.slot),
             Event::ParentReady(slot, parent) => {
                 let on_old = self.old.range(parent.slot..*slot).next().is_some();
                 let facts = self.entry(*slot)?;
@@ -116,6 +133,14 @@ impl Windows {
         None
     }
 
+    fn started(&mut self, cx: &Context<'_>, node: NodeId) {
+        let tip = cx.history.of(node).out.last().map_or(0, |block| block.slot.0);
+        match self.highest.0.saturating_sub(tip) > HELD_SLOTS {
+            true => self.lost.insert(node, cx.at_ns + self.bounds.joiner_knows()),
+            false => self.lost.remove(&node),
+        };
+    }
+
     /// True if liveness is owed in this window: it became ready after the heal, and nothing of it
     /// was sent before.
     pub fn is_owed(&self, window: Window) -> bool {
@@ -142,7 +167,8 @@ impl Windows {
     }
 
     /// Correct nodes in scope: up and in touch with each other without a break since Δ before the
-    /// window became ready, or since the start of the run for its first windows.
+    /// window became ready, or since the start of the run for its first windows; and had the time to
+    /// learn where the head is, if they started from far behind.
     pub fn scope(&self, cx: &Context<'_>, window: Window) -> Vec<NodeId> {
         let ready = self.facts.get(&window).and_then(|facts| facts.ready_ns).unwrap_or(0);
         // Window 0 is ready as soon as a node has opened its store: nobody is up Δ before that.
@@ -150,7 +176,9 @@ impl Windows {
             Window(0) => ready.saturating_add(self.bounds.slack),
             _ => ready.saturating_sub(self.bounds.delta),
         };
-        self.healthy(cx, since)
+        let mut scope = self.healthy(cx, since);
+        scope.retain(|node| self.lost.get(node).is_none_or(|until| *until <= since));
+        scope
     }
 
     /// Correct nodes that have been up from `since_ns` to now, and in touch with each other, as

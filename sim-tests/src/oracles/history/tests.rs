@@ -62,6 +62,20 @@ fn the_slowest_running_node_decides() {
     assert_eq!(history.news.cast, [], "no longer judged");
 }
 
+/// Who comes back from far behind the others is judged by what it did before.
+#[test]
+fn the_own_ledger_decides_what_is_forgotten_of_oneself() {
+    let mut history = two_nodes();
+    (1..=10).for_each(|slot| live(&mut history, 1, slot));
+    history.take(0, NodeId(1), Fact::Crashed);
+    (1..=601).for_each(|slot| live(&mut history, 0, slot));
+    history.take(0, NodeId(1), Fact::Started(2));
+    let again = vote(9, Skip);
+    take(&mut history, 1, Event::VoteCast(again));
+    assert_eq!(history.news.cast, [again]);
+    assert_eq!(history.of(NodeId(1)).cast_before(again), [Notar(A)]);
+}
+
 #[test]
 fn lifetimes() {
     let mut history = two_nodes();
