@@ -70,7 +70,7 @@ pub fn judge(path: &Path, file: &SeedFile, report: &RunReport) -> Replayed {
         Some(oracle) => report.violations.iter().any(|v| v.oracle == *oracle),
         None => report.verdict == found.verdict,
     };
-    let other_run = report.commit == found.commit && report.fingerprint != found.fingerprint;
+    let other_run = found.is_another_run(report);
     let state = match report.verdict {
         _ if other_run => State::Nondeterministic,
         Verdict::Pass if missing.is_empty() => State::Fixed,
@@ -185,7 +185,7 @@ mod tests {
         };
         RunReport {
             verdict: Verdict::Safety,
-            commit: "then".into(),
+            commit: "c0ffee".into(),
             violations: vec![violation],
             probes: [("restart".to_owned(), 2), ("repair".to_owned(), 0)].into(),
             ..RunReport::default()
@@ -218,8 +218,11 @@ mod tests {
         file.expect.verdict = Expectation::Fails;
         file.wrong = Some("forgets-votes".into());
         assert_eq!(state(&file, &now), (State::Stale, true), "a canary must fail");
-        now.commit = "then".into();
+        now.commit = "c0ffee".into();
         now.fingerprint = "other".into();
         assert_eq!(state(&file, &now), (State::Nondeterministic, true));
+        file.found.commit = "c0ffee-dirty".into();
+        now.commit = "c0ffee-dirty".into();
+        assert_eq!(state(&file, &now), (State::Stale, true), "changed code is no commit");
     }
 }

@@ -5,6 +5,7 @@
 //! bug is fixed, `fails` only while it is open. At the commit of `found` the fingerprint must be
 //! equal; at any other only the verdict counts.
 
+use super::json::RunReport;
 use super::verdict::Verdict;
 use crate::plan::{Concrete, PlanError};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -54,6 +55,15 @@ pub struct Found {
     /// Situations reached: if they are no longer reached, the file is stale.
     #[serde(default)]
     pub probes: BTreeMap<String, u64>,
+}
+
+impl Found {
+    /// True if the same code made another run of it. Code that has been changed since its commit, or
+    /// whose commit is not known, is not the same.
+    pub fn is_another_run(&self, report: &RunReport) -> bool {
+        let named = self.commit.bytes().all(|byte| byte.is_ascii_hexdigit());
+        named && report.commit == self.commit && report.fingerprint != self.fingerprint
+    }
 }
 
 /// What must be found now.

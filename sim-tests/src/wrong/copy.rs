@@ -3,7 +3,9 @@
 //! The copy is made at `wrong/` in the target folder, and only files that changed are written, so
 //! that cargo rebuilds what changed and nothing else. It is built into the same target folder as
 //! the product: then the two share every dependency, and differ in the two packages of the
-//! workspace, which have other paths, and in the name of the program.
+//! workspace, which get another version. Cargo tells packages of two workspaces in one target folder
+//! apart by name, version and place within the workspace alone; without that the product would be
+//! linked with the patched library, and would not notice changes of its own sources any more.
 
 use super::{Made, all, named, patch, selector};
 use anyhow::{Context, bail, ensure};
@@ -25,6 +27,17 @@ fn root() -> PathBuf {
 fn patched() -> Result<BTreeMap<String, String>, patch::Mismatch> {
     let names = all().filter(|wrong| matches!(wrong.made, Made::Patch)).map(|wrong| wrong.name);
     patch::assemble(&root(), &root().join("sim-tests/wrong"), names)
+}
+
+/// A manifest or lock file in which the packages of the workspace have the version of the copy.
+fn renamed(text: &str) -> String {
+    const VERSION: &str = env!("CARGO_PKG_VERSION");
+    let other = |name: &str| {
+        let old = format!("{name}\nversion = \"{VERSION}\"");
+        (old.clone(), format!("{}-patched\"", old.trim_end_matches('"')))
+    };
+    let places = ["[workspace.package]", "name = \"alpenglow-node\"", "name = \"sim-tests\""];
+    places.map(other).iter().fold(text.to_owned(), |text, (old, new)| text.replace(old, new))
 }
 
 /// The files below `path`, without what other packages and tools keep there.
@@ -65,9 +78,13 @@ fn make(copy: &Path) -> anyhow::Result<()> {
     let mut written = BTreeSet::new();
     for source in sources {
         let name = source.strip_prefix(&root).expect("it lies below the root");
-        let content = match name.to_str().and_then(|name| patched.remove(name)) {
-            Some(content) => content.into_bytes(),
-            None => std::fs::read(&source)?,
+        let patched = name.to_str().and_then(|name| patched.remove(name));
+        let content = match (name.to_str(), patched) {
+            (Some("Cargo.toml" | "Cargo.lock"), _) => {
+                renamed(&std::fs::read_to_string(&source)?).into_bytes()
+            }
+            (_, Some(content)) => content.into_bytes(),
+            _ => std::fs::read(&source)?,
         };
         write(&copy.join(name), &content)?;
         written.insert(copy.join(name));
@@ -178,6 +195,8 @@ mod tests {
         assert!(read("node/src/protocol/pool/tally.rs").contains("planted::is(\"counts-twice\")"));
         assert!(read("sim-tests/Cargo.toml").contains("name = \"sim-wrong\""));
         let same = |name: &str| read(name) == std::fs::read_to_string(root().join(name)).unwrap();
-        assert!(same("Cargo.lock") && same("node/src/host/driver.rs"));
+        assert!(same("node/src/host/driver.rs") && same("node/Cargo.toml"));
+        let renamed = |name: &str| read(name).matches("-patched\"").count();
+        assert_eq!((renamed("Cargo.toml"), renamed("Cargo.lock")), (1, 2), "no unit is shared");
     }
 }
