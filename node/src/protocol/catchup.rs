@@ -40,6 +40,8 @@ pub struct CatchUp {
     asked: BTreeMap<u64, Question>,
     /// A peer speaks of an epoch that is not known here.
     hint: bool,
+    /// Several blocks in a row are missing.
+    gap: bool,
     /// The timer is set.
     active: bool,
     rounds: u64,
@@ -48,7 +50,15 @@ pub struct CatchUp {
 impl CatchUp {
     /// Nothing asked. Numbers start at `numbers`.
     pub fn new(me: NodeId, numbers: u64) -> CatchUp {
-        CatchUp { me, numbers, asked: BTreeMap::new(), hint: false, active: false, rounds: 0 }
+        CatchUp {
+            me,
+            numbers,
+            asked: BTreeMap::new(),
+            hint: false,
+            gap: false,
+            active: false,
+            rounds: 0,
+        }
     }
 
     /// A peer spoke of an unknown epoch.
@@ -56,9 +66,19 @@ impl CatchUp {
         self.hint = true;
     }
 
+    /// Several blocks in a row are missing, however few they are.
+    pub fn gap(&mut self) {
+        self.gap = true;
+    }
+
+    /// True if there is no use in waiting for blocks that may be on their way.
+    pub fn is_gap(&self) -> bool {
+        self.gap
+    }
+
     /// True if this node should ask.
     pub fn is_behind(&self, root: Slot, highest: Slot) -> bool {
-        self.hint || highest.0 > root.0.saturating_add(TOLERATED_SLOTS)
+        self.hint || self.gap || highest.0 > root.0.saturating_add(TOLERATED_SLOTS)
     }
 
     /// True if the timer must be set now.
@@ -68,7 +88,7 @@ impl CatchUp {
 
     /// The node is up to date.
     pub fn rest(&mut self) {
-        (self.active, self.hint) = (false, false);
+        (self.active, self.hint, self.gap) = (false, false, false);
         self.asked.clear();
     }
 
@@ -101,6 +121,7 @@ impl CatchUp {
         decided: impl Fn(Slot) -> bool,
     ) -> Vec<(NodeId, u64, Slot)> {
         self.asked.retain(|_, question| question.asked + retry > now);
+        self.gap &= (root.next().0..highest.0).any(|slot| !decided(Slot(slot)));
         let mut questions = Vec::new();
         let mut from = root.next();
         while from < highest && questions.len() < MAX_QUESTIONS {
@@ -170,6 +191,21 @@ mod tests {
         let mut far = CatchUp::new(NodeId(0), 0);
         assert_eq!(asked(&mut far, 0, 60, &[4, 5]), [6, 22, 38, 54], "all at once");
         assert_eq!(asked(&mut far, 0, 5_000, &[]).len(), MAX_QUESTIONS);
+    }
+
+    /// Hash links would lead back one block per three round trips, however few are missing.
+    #[test]
+    fn a_small_gap_is_asked_for_until_it_is_closed() {
+        let mut catchup = CatchUp::new(NodeId(0), 0);
+        let behind = |catchup: &CatchUp| catchup.is_behind(Slot(3), Slot(8));
+        assert!(!behind(&catchup), "five slots are normal");
+        catchup.gap();
+        assert!(behind(&catchup));
+        assert_eq!(asked(&mut catchup, 0, 8, &[4]), [5]);
+        assert_eq!(asked(&mut catchup, 600, 8, &[4, 5, 6]), [7]);
+        assert!(behind(&catchup));
+        assert_eq!(asked(&mut catchup, 700, 8, &[4, 5, 6, 7]), [0; 0]);
+        assert!(!behind(&catchup), "all are decided; what is missing is being fetched");
     }
 
     #[test]

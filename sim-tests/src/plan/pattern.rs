@@ -278,7 +278,8 @@ fn swizzle(
     let Some(end) = whole.end else {
         return Err(wrong("for", "a swizzle needs an end", "set `for` or run.heal_at"));
     };
-    let step = (end.0.saturating_sub(whole.start.0)) / 3 / order.len() as u64;
+    // Whole microseconds, because people read them.
+    let step = (end.0.saturating_sub(whole.start.0)) / 3 / order.len() as u64 / 1_000 * 1_000;
     let mut back = order.to_vec();
     draw.shuffle(&mut back);
     let place = |node: &u16| back.iter().position(|b| b == node).expect("the same nodes") as u64;

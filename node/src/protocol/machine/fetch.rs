@@ -76,7 +76,15 @@ impl Protocol {
                 repair::Action::Timer(block, at) => {
                     out.push(Effect::SetTimer(Timer::Repair(block), at));
                 }
-                repair::Action::Started(block) => observe(Event::RepairStarted(block), out),
+                repair::Action::Started(block) => {
+                    observe(Event::RepairStarted(block), out);
+                    let finality = self.consensus.pool().finality();
+                    if finality.is_final(block) && finality.decided(block.slot.previous()).is_none()
+                    {
+                        self.catchup.gap();
+                        self.check_behind(now, out);
+                    }
+                }
                 repair::Action::Fetched(block) => {
                     rule!("blokstor.repaired");
                     observe(Event::RepairEnded(block.id(), true), out);
@@ -105,7 +113,8 @@ impl Protocol {
         if self.is_catching_up() && self.catchup.activate() {
             // Blocks of the last windows may just be on their way.
             let grace = self.committee.params().repair_grace();
-            out.push(Effect::SetTimer(Timer::CatchUp, now + grace));
+            let at = if self.catchup.is_gap() { now } else { now + grace };
+            out.push(Effect::SetTimer(Timer::CatchUp, at));
         }
     }
 
