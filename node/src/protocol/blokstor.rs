@@ -255,16 +255,12 @@ impl Blokstor {
         self.rotor.get(&slot).is_some_and(|spot| spot.complete || spot.given_up)
     }
 
-    /// What the Rotor spot has of the slice with this root: the leader's signature and verified
-    /// pieces, all of them if it is decoded. For repair (section 9).
-    pub fn rotor_pieces(
-        &self,
-        slot: Slot,
-        slice: u8,
-        root: Hash,
-    ) -> Option<(Signature, Vec<(u8, Bytes)>)> {
-        let spot = self.rotor.get(&slot)?.slices.get(&slice)?;
-        if spot.commitment.root != root {
+    /// What the Rotor spot has of the slice with this commitment: the leader's signature and verified
+    /// pieces, all of them if it is decoded. For repair (section 9). A lying leader may have signed
+    /// the same root with another last flag: that signature is no use.
+    pub fn rotor_pieces(&self, wanted: &Commitment) -> Option<(Signature, Vec<(u8, Bytes)>)> {
+        let spot = self.rotor.get(&wanted.slot)?.slices.get(&wanted.slice)?;
+        if spot.commitment != *wanted {
             return None;
         }
         let pieces = match &spot.decoded {

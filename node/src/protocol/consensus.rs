@@ -23,6 +23,8 @@ pub enum Fact {
     Certificate(CertificateId),
     /// A proof that the block is final, about a slot whose certificates are not held any more.
     Final(BlockId, Mode),
+    /// Peers know of nothing final between what is delivered here and this final block.
+    Beyond(BlockId),
     /// A complete, valid block and its effective parent.
     Block(BlockId, BlockId),
     /// The leader of the slot was caught before its block was complete.
@@ -171,6 +173,7 @@ impl Consensus {
                 self.pool.add_certificate(cx, id, &mut conclusions);
             }
             Fact::Final(block, mode) => self.pool.finalize(cx, block, mode, &mut conclusions),
+            Fact::Beyond(block) => self.pool.reach(cx, block, &mut conclusions),
             Fact::Block(block, parent) => {
                 self.pool.add_block(cx, block, parent, &mut conclusions);
                 self.conclude(conclusions, false, out);
@@ -198,7 +201,9 @@ impl Consensus {
         conclusions: &mut Vec<Conclusion>,
         out: &mut Vec<Decision>,
     ) {
-        if !self.pool.vote_range().contains(&vote.slot) {
+        // The own vote always counts here: nobody sends it again to oneself.
+        let range = self.pool.vote_range();
+        if vote.slot < *range.start() || vote.slot > *range.end() && voter != cx.me {
             return;
         }
         match self.pool.add_vote(cx, voter, vote, conclusions) {

@@ -152,10 +152,11 @@ impl Pool {
     }
 
     /// The range of slots whose votes are taken (6.1): what is older cannot matter any more, and
-    /// what is further ahead than any honest node can be is a memory attack (K31).
+    /// what is further ahead than any honest node can be is a memory attack (K31). It ends with a
+    /// window: a window is skipped as a whole.
     pub fn vote_range(&self) -> std::ops::RangeInclusive<Slot> {
         let head = self.highest_ready.max(self.finality.highest().slot);
-        self.finality.floor()..=head.plus(VOTE_LOOKAHEAD_SLOTS)
+        self.finality.floor()..=head.plus(VOTE_LOOKAHEAD_SLOTS).window().last()
     }
 
     fn slot(&mut self, slot: Slot, n: usize) -> &mut SlotPool {
@@ -370,6 +371,13 @@ impl Pool {
             out.push(Conclusion::Finalized(block, mode));
             self.set_certified(cx, block, out);
         }
+        self.apply(cx, changes, out);
+    }
+
+    /// Peers say that nothing is final between the root and this final block, far beyond it.
+    pub fn reach(&mut self, cx: Context<'_>, block: BlockId, out: &mut Vec<Conclusion>) {
+        let mut changes = Vec::new();
+        self.finality.reach(block, &mut changes);
         self.apply(cx, changes, out);
     }
 

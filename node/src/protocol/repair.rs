@@ -365,10 +365,13 @@ impl Job {
 
     /// Takes over what Rotor has of slices with a proved root.
     fn reuse(&mut self, blokstor: &Blokstor, block: BlockId) {
+        let count = self.slices.len();
         for (t, slice) in (0u8..).zip(&mut self.slices) {
             let Some(root) = slice.root else { continue };
+            let last = usize::from(t) + 1 == count;
+            let wanted = Commitment { slot: block.slot, slice: t, last, root };
             if slice.done.is_none()
-                && let Some((signature, pieces)) = blokstor.rotor_pieces(block.slot, t, root)
+                && let Some((signature, pieces)) = blokstor.rotor_pieces(&wanted)
             {
                 slice.signature = Some(signature);
                 for (i, piece) in pieces {

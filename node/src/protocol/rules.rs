@@ -18,6 +18,7 @@ pub const RULES: &[(&str, &str)] = &[
     ("epoch.resume", "1.3: a finalization opens the next epoch"),
     ("finality.ancestor", "6.7: an ancestor of a finalized block is final"),
     ("finality.fast", "6.3: FF finalizes"),
+    ("finality.bridge", "6.7: more slots than are held were skipped; hash links lead over them"),
     ("finality.far", "1.5: a proof far ahead of what is held is taken"),
     ("finality.missing", "6.7: a finalized block is not stored yet"),
     ("finality.skip", "6.7: a slot between a finalized block and its parent is skipped"),

@@ -59,6 +59,8 @@ struct Flags {
     skip_fallback: bool,
     /// Any valid shred of the slot was seen.
     shred_seen: bool,
+    /// Its leader was caught lying before its window began.
+    invalid: bool,
 }
 
 /// The vote state of this node.
@@ -152,9 +154,15 @@ impl Votor {
         }
     }
 
-    /// The leader of `slot` was caught lying before its block was complete (K11).
+    /// The leader of `slot` was caught lying before its block was complete (K11). A leader can lie
+    /// long before its window begins, when the votes would be too far ahead for others to keep: the
+    /// window is skipped when its timers start.
     pub fn on_invalid_block(&mut self, k: &impl Knowledge, slot: Slot, out: &mut Vec<Action>) {
-        if !k.is_decided(slot) {
+        if k.is_decided(slot) || slot < k.floor() {
+            return;
+        }
+        self.flags(slot).invalid = true;
+        if self.timers.contains(&slot.window()) {
             rule!("votor.invalid_block");
             self.try_skip_window(k, slot, out);
         }
@@ -211,7 +219,7 @@ impl Votor {
         }
         self.flags(first).parents.insert(parent);
         self.check_pending(k, out);
-        self.start_timers(window, out);
+        self.start_timers(k, window, out);
     }
 
     /// SafeToNotar(b): give up the rest of the window, then cast NF (K16).
@@ -253,13 +261,18 @@ impl Votor {
             if !self.timers.contains(&window) {
                 rule!("votor.j1");
             }
-            self.start_timers(window, out);
+            self.start_timers(k, window, out);
         }
     }
 
-    fn start_timers(&mut self, window: Window, out: &mut Vec<Action>) {
-        if self.timers.insert(window) {
-            out.push(Action::StartTimers(window));
+    fn start_timers(&mut self, k: &impl Knowledge, window: Window, out: &mut Vec<Action>) {
+        if !self.timers.insert(window) {
+            return;
+        }
+        out.push(Action::StartTimers(window));
+        let invalid = |slot: &Slot| self.slots.get(slot).is_some_and(|flags| flags.invalid);
+        if let Some(slot) = window.slots().find(invalid) {
+            self.on_invalid_block(k, slot, out);
         }
     }
 

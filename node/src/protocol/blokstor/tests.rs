@@ -256,21 +256,23 @@ fn pieces_of_different_roots_are_never_mixed() {
     let (good, other) = (piece_of(0, 2, 1), piece_of(0, 2, 2));
     let mut store = Blokstor::default();
     feed_all(&mut store, first(&good, 20));
-    let (signature, pieces) = store.rotor_pieces(SLOT, 0, good.commitment.root).unwrap();
+    let (signature, pieces) = store.rotor_pieces(&good.commitment).unwrap();
     assert_eq!(signature, good.signature);
     let expected: Vec<_> = (0..20).map(|i| (i, good.encoded.piece(i))).collect();
     assert_eq!(pieces, expected);
-    assert!(store.rotor_pieces(SLOT, 0, other.commitment.root).is_none());
-    assert!(store.rotor_pieces(SLOT, 1, good.commitment.root).is_none());
-    assert!(store.rotor_pieces(Slot(8), 0, good.commitment.root).is_none());
+    assert!(store.rotor_pieces(&other.commitment).is_none());
+    assert!(store.rotor_pieces(&Commitment { slice: 1, ..good.commitment }).is_none());
+    assert!(store.rotor_pieces(&Commitment { slot: Slot(8), ..good.commitment }).is_none());
+    let flipped = Commitment { last: !good.commitment.last, ..good.commitment };
+    assert!(store.rotor_pieces(&flipped).is_none(), "the signature is for another last flag");
     feed_all(&mut store, first(&other, 20));
-    let kept = store.rotor_pieces(SLOT, 0, good.commitment.root);
+    let kept = store.rotor_pieces(&good.commitment);
     assert!(kept.is_none_or(|(_, pieces)| pieces.iter().all(|p| expected.contains(p))));
-    assert!(store.rotor_pieces(SLOT, 0, other.commitment.root).is_none());
+    assert!(store.rotor_pieces(&other.commitment).is_none());
     // A decoded slice gives all that is needed.
     let mut store = Blokstor::default();
     feed_all(&mut store, (32..64).map(|i| (&good, i)));
-    let (_, pieces) = store.rotor_pieces(SLOT, 0, good.commitment.root).unwrap();
+    let (_, pieces) = store.rotor_pieces(&good.commitment).unwrap();
     assert_eq!(pieces.len(), DATA_SHREDS);
     assert!(pieces.iter().all(|(i, piece)| good.encoded.has_piece(*i, piece)));
 }

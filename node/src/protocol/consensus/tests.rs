@@ -426,6 +426,37 @@ fn the_timer_of_a_forgotten_slot_does_nothing() {
     assert_eq!(seat.cast(3), []);
 }
 
+/// A leader can lie long before its window begins. Votes against it that go too far ahead are kept by
+/// nobody, and who has cast them has none left when the window comes.
+#[test]
+fn a_lie_about_a_far_window_is_answered_when_it_begins() {
+    let mut seat = Seat::new(&[1; 5]);
+    seat.fact(Fact::InvalidBlock(Slot(41)));
+    assert_eq!(seat.cast(41), []);
+    seat.certificate(39, CertificateKind::FastFinal(A));
+    assert!(seat.has(Decision::StartTimers(Window(10))));
+    for slot in 40..44 {
+        assert_eq!(seat.cast(slot), [Skip], "slot {slot}");
+    }
+    seat.votes([1, 2], 41, Skip);
+    assert!(seat.holds(41, CertificateKind::Skip), "the own vote counts");
+}
+
+/// Votes of others are kept up to the end of a window, so that it can be skipped as a whole; the own
+/// one always, because nobody sends it again to oneself.
+#[test]
+fn how_far_ahead_votes_are_kept() {
+    let mut seat = Seat::new(&[1; 5]);
+    for slot in [40, 43, 44] {
+        seat.vote(1, slot, Skip).vote(0, slot, Skip);
+    }
+    let kept = |seat: &Seat, voter, slot| {
+        seat.has(Decision::Stored(NodeId(voter), Vote::new(Slot(slot), Skip)))
+    };
+    assert_eq!([40, 43, 44].map(|slot| kept(&seat, 1, slot)), [true, true, false]);
+    assert_eq!([40, 43, 44].map(|slot| kept(&seat, 0, slot)), [true; 3]);
+}
+
 /// A final vote excludes every other vote of the slot, whatever the Pool says later.
 #[test]
 fn nothing_follows_a_final_vote() {
@@ -523,7 +554,7 @@ fn an_unfinalized_epoch_halts_the_node() {
 #[test]
 fn far_votes_are_dropped_and_far_certificates_taken() {
     let mut seat = Seat::new(&[1; 5]);
-    seat.vote(1, 42, Skip); // slot 1 is ready, 40 slots of look-ahead
+    seat.vote(1, 44, Skip); // slot 1 is ready, 40 slots of look-ahead end in window 10
     assert!(!seat.log.iter().any(|d| matches!(d, Decision::Stored(NodeId(1), _))));
     seat.vote(1, 41, Skip);
     assert!(seat.has(Decision::Stored(NodeId(1), Vote::new(Slot(41), Skip))));

@@ -2,6 +2,7 @@
 
 use super::super::block::Shred;
 use super::super::certificate::FinalityProof;
+use super::super::consensus::Fact;
 use super::super::event::{Event, Origin};
 use super::super::pool::Context;
 use super::super::repair::{self, server};
@@ -157,6 +158,12 @@ impl Protocol {
                 for proof in proofs.iter() {
                     self.take_proof(proof, now, out);
                 }
+                // The first of them lies beyond what is held: the cluster skipped all that is held.
+                if let Some(block) = proofs.iter().next().and_then(FinalityProof::block)
+                    && self.consensus.pool().finality().is_beyond(block.slot)
+                {
+                    self.feed(Fact::Beyond(block), now, out);
+                }
             }
             return;
         }
@@ -186,8 +193,9 @@ impl Protocol {
             Ask::SliceCount(block) | Ask::SliceRoot(block, _) | Ask::Shred(block, ..) => {
                 match self.blokstor.get(block).or_else(|| self.server.read_back(block)) {
                     Some(block) => server::answer(block, ask),
-                    // What is delivered and no longer in memory is in the store.
-                    None if block.slot <= self.root().slot => {
+                    // What is delivered, or too far between the root and the head to be kept in
+                    // memory, is in the store.
+                    None if !self.consensus.pool().finality().holds(block.slot) => {
                         match self.server.wait_for_block(block, question) {
                             Some(first) => {
                                 if first {
@@ -219,13 +227,20 @@ impl Protocol {
                 }
             }
         };
-        self.reply(from, number, answer, out);
+        self.reply(from, number, ask, answer, out);
     }
 
-    fn reply(&self, to: NodeId, number: u64, answer: Answer, out: &mut Vec<Effect>) {
+    fn reply(&self, to: NodeId, number: u64, ask: Ask, answer: Answer, out: &mut Vec<Effect>) {
         rule!("repair.answer");
         let message = Message::Response(number, answer);
-        out.push(Effect::Send { to: Recipients::One(to), message, after: None });
+        // What an own block says must not leave before the record that bars its slot (10.3).
+        let after = match ask {
+            Ask::SliceCount(block) | Ask::SliceRoot(block, _) | Ask::Shred(block, ..) => {
+                self.own.produced.get(&block.slot).copied()
+            }
+            Ask::Decided(_) => None,
+        };
+        out.push(Effect::Send { to: Recipients::One(to), message, after });
     }
 
     pub(super) fn on_loaded(
@@ -243,14 +258,14 @@ impl Protocol {
                         Some(block) => server::answer(block, ask),
                         None => Answer::Nack,
                     };
-                    self.reply(from, number, answer, out);
+                    self.reply(from, number, ask, answer, out);
                 }
             }
             (Query::Proofs(from), Stored::Proofs(proofs)) => {
                 let waiting = self.server.take_proofs(from);
                 let answer = server::fit(proofs.into_iter().take(MAX_PROOFS));
-                for (peer, number, _) in waiting {
-                    self.reply(peer, number, answer.clone(), out);
+                for (peer, number, ask) in waiting {
+                    self.reply(peer, number, ask, answer.clone(), out);
                 }
             }
             _ => debug_assert!(false, "the store answers what it was asked"),

@@ -39,7 +39,7 @@ pub(super) struct Own {
     /// Blocks whose record was written.
     stored: BTreeSet<BlockId>,
     /// The "produced" record of own slots.
-    produced: BTreeMap<Slot, Token>,
+    pub(super) produced: BTreeMap<Slot, Token>,
     /// The marks at the last forgetting.
     pub(super) settled: (BlockId, Slot),
 }
@@ -261,9 +261,14 @@ impl Protocol {
         }
     }
 
-    /// The block before the own window is complete: begin on it without waiting for ParentReady.
+    /// The block before the own window is complete: begin on it without waiting for ParentReady. Its
+    /// leader may have sent it long before its time; that is no reason to leave the own windows
+    /// before it out.
     pub(super) fn begin_optimistically(&mut self, base: BlockId, now: Time, out: &mut Vec<Effect>) {
         let window = base.slot.window().next();
+        if base.slot.window() > self.head {
+            return;
+        }
         if !base.slot.is_last() || !self.may_lead(window) || !self.producer.may_begin(window) {
             return;
         }

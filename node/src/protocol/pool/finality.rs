@@ -11,7 +11,8 @@
 //! A node that was away for a week learns of a finalization a million slots ahead. It must believe
 //! it (its votes concern later slots only), but holding a million slots of decisions is no option.
 //! So decisions and links are held near the root and near the highest finalized slot only; the
-//! gap is filled from peers in ranges as the root moves up.
+//! gap is filled from peers in ranges as the root moves up. If there is nothing in the gap, because
+//! the cluster skipped more slots than are held, peers say so, and hash links lead over it.
 
 use crate::protocol::params::{HELD_BELOW_FINAL_SLOTS, MAX_HELD_SLOTS};
 use crate::protocol::rules::rule;
@@ -49,12 +50,20 @@ pub struct Finality {
     highest: BlockId,
     decided: BTreeMap<Slot, Decided>,
     parents: BTreeMap<BlockId, BlockId>,
+    /// A final block beyond the held range, where peers know of none within it; or its ancestor.
+    beyond: Option<BlockId>,
 }
 
 impl Finality {
     /// Starts from a final, delivered block (genesis at first).
     pub fn new(root: BlockId) -> Finality {
-        Finality { root, highest: root, decided: BTreeMap::new(), parents: BTreeMap::new() }
+        Finality {
+            root,
+            highest: root,
+            decided: BTreeMap::new(),
+            parents: BTreeMap::new(),
+            beyond: None,
+        }
     }
 
     /// Tip of the contiguous decided and stored prefix; everything up to it is delivered.
@@ -88,7 +97,9 @@ impl Finality {
     /// True if blocks of `slot` are held: near above the root, or near the head.
     pub fn holds(&self, slot: Slot) -> bool {
         slot > self.root.slot
-            && (slot <= self.root.slot.plus(MAX_HELD_SLOTS) || slot >= self.floor())
+            && (slot <= self.root.slot.plus(MAX_HELD_SLOTS)
+                || slot >= self.floor()
+                || self.beyond.is_some_and(|beyond| beyond.slot == slot))
     }
 
     /// True if `block` is known to be final and not below the root.
@@ -119,7 +130,9 @@ impl Finality {
         }
         debug_assert!(parent.slot < block.slot, "validity rule 2 is checked before storing");
         self.parents.insert(block, parent);
-        if self.is_final(block) {
+        if self.beyond == Some(block) {
+            self.bridge(out);
+        } else if self.is_final(block) {
             self.resolve(block, out);
         }
     }
@@ -147,6 +160,55 @@ impl Finality {
             self.resolve(block, out);
         }
         fresh
+    }
+
+    /// True if the slot is further above the root than slots are held.
+    pub fn is_beyond(&self, slot: Slot) -> bool {
+        slot > self.root.slot.plus(MAX_HELD_SLOTS)
+    }
+
+    /// Peers say that nothing is final between the root and this final block, which lies beyond what
+    /// is held: the root gets there by hash links alone.
+    pub fn reach(&mut self, block: BlockId, out: &mut Vec<Change>) {
+        let far = self.is_beyond(block.slot);
+        if far && self.beyond.is_none_or(|beyond| beyond.slot > block.slot) {
+            self.beyond = Some(block);
+        }
+        if far {
+            self.bridge(out);
+        }
+    }
+
+    /// Goes on from the block beyond the held range down to the root, as far as its ancestors are
+    /// stored, and moves the root over the gap.
+    fn bridge(&mut self, out: &mut Vec<Change>) {
+        while let Some(block) = self.beyond {
+            let Some(&parent) = self.parents.get(&block) else {
+                out.push(Change::Missing(block));
+                return;
+            };
+            if parent == self.root {
+                rule!("finality.bridge");
+                out.extend(parent.slot.after_to(block.slot.previous()).map(Change::Skipped));
+                out.push(Change::Delivered(block));
+                (self.root, self.beyond) = (block, None);
+                return self.advance(out);
+            }
+            if parent.slot <= self.root.slot {
+                out.push(Change::Contradiction(parent.slot));
+                self.beyond = None;
+                return;
+            }
+            out.push(Change::Ancestor(parent));
+            if parent.slot <= self.root.slot.plus(MAX_HELD_SLOTS) {
+                // The rest of the way is an ordinary one; the gap is crossed when the root is there.
+                if self.decide(parent.slot, Decided::Block(parent.hash), out) {
+                    self.resolve(parent, out);
+                }
+                return;
+            }
+            self.beyond = Some(parent);
+        }
     }
 
     /// Records a decision; true if the slot was undecided.
@@ -177,8 +239,11 @@ impl Finality {
         self.parents = self.parents.split_off(&BlockId::new(root.slot.next(), Hash([0; 32])));
         let (low, high) = (root.slot.plus(MAX_HELD_SLOTS), self.floor());
         if low < high {
+            let beyond = self.beyond;
             self.decided.retain(|slot, _| *slot <= low);
-            self.parents.retain(|block, _| block.slot <= low || block.slot >= high);
+            self.parents.retain(|block, _| {
+                block.slot <= low || block.slot >= high || Some(*block) == beyond
+            });
         }
     }
 
@@ -236,6 +301,20 @@ impl Finality {
             slot = slot.next();
         }
         self.forget();
+        if let Some(beyond) = self.beyond {
+            match beyond.slot <= self.root.slot.plus(MAX_HELD_SLOTS) {
+                true => {
+                    self.beyond = None;
+                    if beyond.slot > self.root.slot
+                        && self.decide(beyond.slot, Decided::Block(beyond.hash), out)
+                    {
+                        self.resolve(beyond, out);
+                    }
+                }
+                false if self.parents.get(&beyond) == Some(&self.root) => self.bridge(out),
+                false => {}
+            }
+        }
         let highest = self.highest;
         if self.holds(highest.slot)
             && highest.slot <= self.root.slot.plus(MAX_HELD_SLOTS)
@@ -272,6 +351,53 @@ mod tests {
 
     fn genesis() -> BlockId {
         BlockId::new(Slot(0), Hash([9; 32]))
+    }
+
+    /// A quarter of an hour in which everything was skipped: more slots than are held. One block in
+    /// between is final as an ancestor only.
+    #[test]
+    fn a_gap_wider_than_what_is_held_is_crossed_by_links() {
+        let far = BlockId::new(Slot(MAX_HELD_SLOTS + 500), Hash([7; 32]));
+        let between = BlockId::new(Slot(MAX_HELD_SLOTS + 400), Hash([8; 32]));
+        for order in [[far, between], [between, far]] {
+            let mut finality = Finality::new(genesis());
+            let mut out = Vec::new();
+            finality.finalize(far, &mut out);
+            let parents = [(far, between), (between, genesis())];
+            let parent = |block| parents.iter().find(|(child, _)| *child == block).unwrap().1;
+            finality.add_block(far, between, &mut out);
+            finality.add_block(between, genesis(), &mut out);
+            assert_eq!(finality.root(), genesis(), "nobody has said that there is nothing else");
+            out.clear();
+            finality.reach(far, &mut out);
+            let missing: Vec<_> = finality.beyond.into_iter().collect();
+            for block in missing.into_iter().chain(order) {
+                finality.add_block(block, parent(block), &mut out);
+            }
+            assert_eq!(finality.root(), far);
+            let delivered = |change: &&Change| matches!(change, Change::Delivered(_));
+            let delivered: Vec<_> = out.iter().filter(delivered).copied().collect();
+            assert_eq!(delivered, [Change::Delivered(between), Change::Delivered(far)]);
+            let skipped = out.iter().filter(|change| matches!(change, Change::Skipped(_))).count();
+            assert_eq!(skipped as u64, MAX_HELD_SLOTS + 498);
+            assert_eq!((finality.size(), finality.beyond), (0, None));
+        }
+    }
+
+    /// The block that peers name may have ancestors within the held range: those go out first.
+    #[test]
+    fn a_far_block_waits_for_its_near_ancestor() {
+        let far = BlockId::new(Slot(MAX_HELD_SLOTS + 500), Hash([7; 32]));
+        let mut finality = Finality::new(genesis());
+        let mut out = Vec::new();
+        finality.finalize(far, &mut out);
+        finality.reach(far, &mut out);
+        assert_eq!(out, [Change::Missing(far)]);
+        out.clear();
+        finality.add_block(far, block(9), &mut out);
+        assert_eq!(out, [Change::Ancestor(block(9)), Change::Missing(block(9))]);
+        finality.add_block(block(9), genesis(), &mut out);
+        assert_eq!(finality.root(), far);
     }
 
     #[test]

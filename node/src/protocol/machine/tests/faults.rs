@@ -6,6 +6,8 @@ use super::{count, slots};
 use crate::protocol::block::tests::transaction;
 use crate::protocol::params::Params;
 use crate::protocol::vote::VoteKind;
+use std::cell::Cell;
+use std::rc::Rc;
 
 /// Delivers in 20 ms what `keeps` keeps.
 fn lossy(mut keeps: impl FnMut(Time, NodeId, NodeId, &Message) -> bool + 'static) -> Net {
@@ -109,6 +111,33 @@ fn reloaded_votes_are_sent_and_counted_again() {
         );
     }
     assert_eq!(cluster.nodes[1].disk.votes, votes, "and not logged again");
+}
+
+/// No block arrives anywhere for so long that more slots are skipped than anybody holds. Then the next
+/// final block stands on one far below: hash links lead over the gap, also for a node that was down
+/// when it happened.
+#[test]
+fn more_is_skipped_than_is_held() {
+    let params = quick();
+    let params = Params { timeout_cap_ns: params.delta_timeout_ns, ..params };
+    let mut cluster = Cluster::new(&[1; 4], params);
+    let dark = Rc::new(Cell::new(false));
+    let is_dark = dark.clone();
+    cluster.net = lossy(move |_, _, _, message| {
+        !(is_dark.get() && matches!(message, Message::Shred(_) | Message::Response(..)))
+    });
+    cluster.start_all();
+    cluster.run_until(at(20_000), "a beginning", |c| c.all_past(0..4, 6));
+    dark.set(true);
+    let far = cluster.tip(0).0 + MAX_HELD_SLOTS + 100;
+    cluster.run_until(at(2_000_000), "a long night", |c| c.node(0).head().0 > far);
+    cluster.crash(3);
+    dark.set(false);
+    let morning = cluster.now;
+    cluster.run_until(morning + ms(20_000), "the first morning", |c| c.all_past(0..3, far + 8));
+    cluster.start(3);
+    cluster.run_until(cluster.now + ms(20_000), "who slept longer", |c| c.all_past(0..4, far + 8));
+    cluster.check();
 }
 
 /// O49: a node that joins an hour late (in slots) has the head at once, votes in the next window,
