@@ -26,6 +26,7 @@ pub mod dark_relays;
 pub mod deciding_votes;
 pub mod double_signers;
 pub mod double_votes;
+pub mod early_block;
 pub mod equivocating_leader;
 pub mod fallback_spam;
 pub mod forged_certificates;
@@ -147,6 +148,7 @@ fn lie(name: &str) -> Box<dyn Lie> {
         "malformed-shreds" => Box::new(malformed_shreds::MalformedShreds),
         "bad-sequence" => Box::new(bad_sequence::BadSequence),
         "wrong-parent" => Box::new(wrong_parent::WrongParent::default()),
+        "early-block" => Box::new(early_block::EarlyBlock::default()),
         "bad-switch" => Box::new(bad_switch::BadSwitch::default()),
         "same-block-twice" => Box::new(same_block_twice::SameBlockTwice::default()),
         "replayed-slices" => Box::new(replayed_slices::ReplayedSlices::default()),

@@ -354,7 +354,7 @@ impl Run {
 
     fn look_at_disk(&self, node: usize) {
         let mut content = node::image(&self.world, &self.committee, node);
-        if !self.plan.spoils_disk(node as u16) {
+        if !self.plan.spoils_disk(node as u16, Nanos(self.world.now_ns())) {
             // Nothing took the log away: if it is not there, the oracles shall see an empty one.
             content.log.get_or_insert_default();
         }

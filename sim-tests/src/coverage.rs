@@ -34,6 +34,11 @@ pub struct Unreached {
 #[rustfmt::skip]
 pub const UNREACHED: &[Unreached] = &[
     Unreached {
+        name: "finality.bridge",
+        why: "more than 2,048 slots must be skipped in a row, which takes hours of an outage",
+        covered_by: "node/src/protocol/machine/tests/faults.rs: more_is_skipped_than_is_held",
+    },
+    Unreached {
         name: "transaction.expired",
         why: "no correct leader packs a transaction after its last slot, and no lie does so either",
         covered_by: "node/src/protocol/ledger.rs",

@@ -5,7 +5,7 @@ use sim_tests::plan::{Budget, Concrete, Edge, Plan, percent};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-const NAMES: [&str; 38] = [
+const NAMES: [&str; 39] = [
     "asynchronous",
     "bit-rot",
     "calm",
@@ -14,6 +14,7 @@ const NAMES: [&str; 38] = [
     "constant-delays",
     "crash-restart",
     "dark-relays",
+    "early-blocks",
     "equivocating-leader",
     "even-split",
     "example-44",

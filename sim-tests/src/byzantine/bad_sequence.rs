@@ -1,13 +1,15 @@
 //! B8: slices that contradict each other about which one is the last.
 //!
-//! Seen, one kind for each window: two commitments for one slice that differ in the last flag; a
-//! slice after the last; two last slices; a block that never ends; a last slice far beyond what
-//! was sent.
+//! Seen, one kind for each window: two commitments for one slice that differ in the last flag, with
+//! other content or with the same; a slice after the last; two last slices; a block that never ends;
+//! a last slice far beyond what was sent.
 //!
 //! Must not achieve: a block mixed from two sequences, or memory that grows with the numbers.
 
 use super::Lie;
-use super::leader::{all_pieces, mark, payload, resign, take_slices, through_relays};
+use super::leader::{
+    all_pieces, mark, payload, quietly, resign, signature, take_slices, through_relays,
+};
 use super::tools::Tools;
 use alpenglow_node::protocol::block::{Commitment, Slice};
 use alpenglow_node::protocol::{Effect, Input};
@@ -18,7 +20,7 @@ pub struct BadSequence;
 impl BadSequence {
     fn tell(tools: &mut Tools, honest: &Slice) {
         let c = honest.commitment;
-        let kind = tools.draw("kind", c.slot.window().0).below(0, 5);
+        let kind = tools.draw("kind", c.slot.window().0).below(0, 6);
         let most = tools.committee.params().max_slices;
         let flipped = Commitment { last: !c.last, ..c };
         let wrong = match kind {
@@ -29,6 +31,18 @@ impl BadSequence {
             4 if c.slice == 0 => Some(Commitment { slice: most - 1, last: true, ..c }),
             _ => None,
         };
+        if kind == 5 && c.last {
+            // A few hear the wrong flag first, give the slot up, and fetch the block later.
+            let slice = Slice {
+                commitment: flipped,
+                signature: signature(tools, flipped),
+                ..honest.clone()
+            };
+            let (few, _) = tools.split("few", c.slot.0, tools.quorum(1), false);
+            quietly(tools, &slice, &few);
+            through_relays(tools, honest, all_pieces());
+            return tools.did();
+        }
         if !(kind == 3 && c.last) {
             through_relays(tools, honest, all_pieces());
         }

@@ -45,7 +45,7 @@ impl Lie for DecidingVotes {
         let now: Vec<Vote> = self.held.keys().filter(|vote| decides(vote)).copied().collect();
         for vote in now {
             let signed = self.held.remove(&vote).expect("it was among them");
-            let one = tools.victim("one", vote.slot.0);
+            let one = tools.victim("one", vote.slot.window().0);
             tools.send(&[one], Message::Vote(signed));
             tools.did();
         }

@@ -26,6 +26,15 @@ pub struct ReplayedVotes {
     elsewhere: Option<Arc<Committee>>,
 }
 
+/// The newest vote of a node that does not lie.
+fn newest_of_others(tools: &Tools) -> Option<SignedVote> {
+    tools.board().votes.iter().rev().find_map(|((slot, kind), voters)| {
+        let (signer, signature) = voters.iter().find(|(voter, _)| !tools.liars.contains(voter))?;
+        let (vote, signature) = (Vote::new(*slot, *kind), signature.clone());
+        Some(SignedVote { vote, signer: *signer, signature })
+    })
+}
+
 impl Lie for ReplayedVotes {
     fn says(&mut self, tools: &mut Tools, _: &Input, effects: &mut Vec<Effect>) {
         let votes: Vec<_> = effects.iter().filter_map(|effect| tools.own_vote(effect)).collect();
@@ -38,13 +47,7 @@ impl Lie for ReplayedVotes {
             tools.send(&to, Message::Vote(foreign.clone()));
             // The slot of one vote with the signature of another, and the votes of others.
             tools.send(&to, Message::Vote(SignedVote { vote, ..signed.clone() }));
-            let heard =
-                tools.board().votes.iter().next_back().and_then(|((slot, kind), voters)| {
-                    let (signer, signature) = voters.iter().next()?;
-                    let (vote, signature) = (Vote::new(*slot, *kind), signature.clone());
-                    Some(SignedVote { vote, signer: *signer, signature })
-                });
-            if let Some(heard) = heard {
+            if let Some(heard) = newest_of_others(tools) {
                 let mine = SignedVote { signer: tools.me, ..heard.clone() };
                 tools.send(&to, Message::Vote(heard));
                 tools.send(&to, Message::Vote(mine));

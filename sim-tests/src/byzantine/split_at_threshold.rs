@@ -27,7 +27,7 @@ impl Lie for SplitAtThreshold {
             if draw.happens(0, 500_000_000) {
                 own = tools.own_stake();
             }
-            let victim = tools.silent(window);
+            let victim = tools.muted(window);
             if let Some(victim) = victim {
                 // It sees 80 % with the liars' votes, and can tell nobody.
                 (fifths, above) = (4, true);

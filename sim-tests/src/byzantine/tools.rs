@@ -3,7 +3,7 @@
 use super::ALARM;
 use super::board::Board;
 use crate::cluster::setup;
-use crate::plan::Concrete;
+use crate::plan::{Concrete, CutStyle, Effect as Mute, Fault};
 use crate::world::rng::{Draw, Draws};
 use alpenglow_node::host::keys::Keys;
 use alpenglow_node::protocol::certificate::SignedVote;
@@ -120,19 +120,26 @@ impl Tools {
         correct.filter(|node| board.is_heard(*node) == heard).collect()
     }
 
-    /// One correct node to tell something else than all others: as a rule one that is not heard,
+    /// One correct node to tell something else than all others: as a rule one that is muted,
     /// because it cannot warn them.
-    pub fn victim(&mut self, what: &str, number: u64) -> NodeId {
-        let chosen = self.silent(number).or_else(|| self.shuffled(what, number).first().copied());
+    pub fn victim(&mut self, what: &str, window: u64) -> NodeId {
+        let chosen = self.muted(window).or_else(|| self.shuffled(what, window).first().copied());
         chosen.unwrap_or_else(|| self.heard(false)[0])
     }
 
-    /// A correct node that is not heard, if there is one: the same for every lie about `number`.
-    /// Now and then none is chosen all the same.
-    pub fn silent(&mut self, number: u64) -> Option<NodeId> {
-        let (silent, draw) = (self.heard(false), self.draws.draw(0, number));
-        let passed_over = silent.is_empty() || draw.happens(0, 200_000_000);
-        (!passed_over).then(|| silent[draw.below(1, silent.len() as u64) as usize])
+    /// A correct node that hears the others and is not heard by them, if there is one: the same for
+    /// every lie about `window`. Now and then none is chosen all the same.
+    pub fn muted(&mut self, window: u64) -> Option<NodeId> {
+        let one_way =
+            |fault: &Fault| matches!(fault.effect, Mute::Partition { style: CutStyle::OneWay });
+        let active = self.board().active.clone();
+        let faults = active.iter().map(|index| &self.plan.faults[*index]);
+        let nodes = faults.filter(|fault| one_way(fault)).flat_map(|fault| &fault.nodes);
+        let correct = nodes.map(|node| NodeId(*node)).filter(|node| !self.liars.contains(node));
+        let (muted, draw) = (BTreeSet::from_iter(correct), self.draws.draw(0, window));
+        let passed_over = muted.is_empty() || draw.happens(0, 200_000_000);
+        let place = draw.below(1, muted.len().max(1) as u64) as usize;
+        muted.into_iter().nth(place).filter(|_| !passed_over)
     }
 
     /// Correct nodes that hold as much of `stake` as a drawn order allows; with `above`, one more,

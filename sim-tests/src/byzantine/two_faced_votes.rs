@@ -61,7 +61,7 @@ fn tell(tools: &mut Tools, slot: Slot, own: VoteKind) {
         _ => VoteKind::Notar(known.unwrap_or(invented)),
     };
     // One node and the rest, or one half and the other.
-    let (one, rest) = match tools.silent(slot.window().0) {
+    let (one, rest) = match tools.muted(slot.window().0) {
         Some(victim) => {
             let rest = tools.others.iter().copied().filter(|node| *node != victim).collect();
             (vec![victim], rest)

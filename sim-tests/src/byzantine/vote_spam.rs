@@ -30,7 +30,7 @@ impl Lie for VoteSpam {
         for effect in effects.iter() {
             match effect {
                 Effect::Send { message: Message::Certificate(certificate), .. } => {
-                    self.certificates.push_back(certificate.clone());
+                    self.certificates.push_front(certificate.clone());
                     self.certificates.truncate(KEPT);
                 }
                 Effect::Send { message: Message::Vote(vote), .. } => slots.push(vote.vote.slot),

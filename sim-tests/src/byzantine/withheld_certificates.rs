@@ -82,7 +82,7 @@ impl Lie for WithheldCertificates {
             let at = Time(tools.now.0 + 300_000_000 + draw.below(0, 6_000_000_000));
             let to = match draw.happens(1, 500_000_000) {
                 true => tools.others.clone(),
-                false => vec![tools.victim("one", slot.0)],
+                false => vec![tools.victim("one", slot.window().0)],
             };
             tools.send_at(at, &to, Message::Certificate(Arc::new(certificate)));
             tools.did();

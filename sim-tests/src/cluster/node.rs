@@ -116,8 +116,8 @@ impl Program {
             Err(error) => error,
         };
         let mut recorder = self.recorder.lock().expect("the recorder does not panic");
-        let failing = self.plan.disk_fails(node, Nanos(recorder.now_ns()));
-        if !failing && !self.plan.spoils_disk(node) {
+        let now = Nanos(recorder.now_ns());
+        if !self.plan.disk_fails(node, now) && !self.plan.spoils_disk(node, now) {
             drop(recorder);
             panic!("node {node} lost what was durable on its disk: {error}");
         }

@@ -290,8 +290,9 @@ impl Recorder {
 
     /// The message in a body, if it is of a kind that oracles look at.
     fn tap(&mut self, body: &Bytes) -> Option<Message> {
-        // Version byte, then the tag of the message: votes, certificates and proofs.
-        if !matches!(body.get(1), Some(0 | 1 | 6)) {
+        // Version byte, then the tag of the message: votes, certificates and proofs, also those in
+        // answers, where the tag of the answer follows a number.
+        if !matches!((body.get(1)?, body.get(10)), (0 | 1 | 6, _) | (5, Some(3))) {
             return None;
         }
         match &self.tapped {

@@ -175,9 +175,14 @@ impl Uptime {
     }
 
     /// When the faults that were in force at `at_ns`, or just before, hamper nobody any more: what a
-    /// slow disk was asked before it healed still takes its time.
+    /// slow disk was asked before it healed still takes its time. What never ends hampers to the end,
+    /// and is not waited for: who is hampered is out of scope.
     pub fn settled(&self, at_ns: u64) -> u64 {
-        let last = self.hampered.iter().flatten().filter(|(from, to)| *from < at_ns && *to > at_ns);
+        let last = self
+            .hampered
+            .iter()
+            .flatten()
+            .filter(|(from, to)| *from < at_ns && *to > at_ns && *to < u64::MAX);
         last.map(|(_, to)| *to).max().unwrap_or(at_ns)
     }
 

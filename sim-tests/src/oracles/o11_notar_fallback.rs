@@ -8,24 +8,23 @@
 //!
 //! The other way round, a slot may end only with the help of such votes. So a node that has all the
 //! conditions before it must find SafeToNotar (6.5), whichever of them came last: its own vote, the
-//! block, the certificate of the parent.
+//! block, the certificate of the parent; and must cast the vote.
 
 use super::history::NodeHistory;
 use super::owed::Owed;
 use super::recount::{Counts, is_certified};
 use super::{Context, Fact, Findings, Noise, Oracle, Scene};
-use alpenglow_node::protocol::event::Event;
 use alpenglow_node::protocol::types::{BlockId, NodeId, Slot};
 use alpenglow_node::protocol::vote::{Vote, VoteKind};
 
 /// The oracle.
 #[derive(Debug, Default)]
 pub struct NotarFallbackVote {
-    owed: Owed<BlockId>,
+    owed: Owed,
 }
 
-/// The blocks of `slot` for which SafeToNotar holds, own F aside.
-fn safe(scene: &Scene, me: &NodeHistory, slot: Slot, counts: &Counts) -> Vec<BlockId> {
+/// The votes for blocks of `slot` for which SafeToNotar holds, own F aside.
+fn safe(scene: &Scene, me: &NodeHistory, slot: Slot, counts: &Counts) -> Vec<Vote> {
     let other = |block: &BlockId| counts.own != Some(VoteKind::Notar(block.hash));
     let stands = |block: &BlockId| {
         let parent = me.blocks.get(block);
@@ -33,7 +32,8 @@ fn safe(scene: &Scene, me: &NodeHistory, slot: Slot, counts: &Counts) -> Vec<Blo
     };
     let blocks = counts.notar.keys().map(|hash| BlockId::new(slot, *hash));
     let blocks = blocks.filter(other).filter(stands);
-    blocks.filter(|block| counts.allow_notar_fallback(scene, block.hash)).collect()
+    let safe = blocks.filter(|block| counts.allow_notar_fallback(scene, block.hash));
+    safe.map(|block| Vote::new(slot, VoteKind::NotarFallback(block.hash))).collect()
 }
 
 /// The first condition that fails, in words.
@@ -68,13 +68,9 @@ impl Oracle for NotarFallbackVote {
     }
 
     fn observe(&mut self, cx: &Context<'_>, node: NodeId, fact: Fact<'_>, out: &mut Findings) {
-        let given = match fact {
-            Fact::Event(Event::SafeToNotar(block)) => Some(*block),
-            _ => None,
-        };
-        for (slot, block) in self.owed.take(cx, node, fact, given, safe) {
-            let detail = format!("n{node} could cast NF({block}) and does not");
-            out.report(cx, self.id(), Some(slot), &[node], detail);
+        for vote in self.owed.take(cx, node, fact, safe) {
+            let detail = format!("n{node} could cast {vote:?} and does not");
+            out.report(cx, self.id(), Some(vote.slot), &[node], detail);
         }
         let from = cx.history.of(node).votes_from;
         for vote in cx.history.news.cast.iter().filter(|vote| vote.slot >= from) {
@@ -187,8 +183,9 @@ mod tests {
         assert_eq!(wait(open(), 9).found(), NOTHING, "patience");
         let found = "O11: n0 could cast NF(5:aaaaaaaa) and does not";
         assert_eq!(wait(open(), 30).found(), [found], "once");
-        let given = open().event(0, Event::SafeToNotar(block(5, A)));
-        assert_eq!(wait(given, 30).found(), NOTHING);
+        let found_safe = open().event(0, Event::SafeToNotar(block(5, A)));
+        assert_eq!(wait(found_safe, 30).found(), [found], "to see it is not enough");
+        assert_eq!(wait(open().cast(0, 5, NotarFallback(A)), 30).found(), NOTHING);
         let over = wait(open().finalized(0, block(6, B), Slow), 30);
         assert_eq!(over.found(), [found], "finality comes after it and excuses nothing");
         let late = World::watched_by("O11", &[1; 5])

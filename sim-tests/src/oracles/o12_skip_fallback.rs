@@ -3,26 +3,26 @@
 //! SF helps to skip a slot in which the voter voted for a block. It is harmless only when nothing in
 //! the slot can be fast-finalized any more: 40 % of the stake, in initial votes that the voter has
 //! stored, stand against the strongest block, whichever that turns out to be. And whoever sees that
-//! must find SafeToSkip: a slot may end only so.
+//! must cast the vote: a slot may end only so.
 
 use super::history::NodeHistory;
 use super::owed::Owed;
 use super::recount::Counts;
 use super::{Context, Fact, Findings, Noise, Oracle, Scene};
-use alpenglow_node::protocol::event::Event;
 use alpenglow_node::protocol::types::{NodeId, Slot};
 use alpenglow_node::protocol::vote::{Vote, VoteKind};
 
 /// The oracle.
 #[derive(Debug, Default)]
 pub struct SkipFallbackVote {
-    owed: Owed<Slot>,
+    owed: Owed,
 }
 
-/// `slot`, if SafeToSkip holds there, own F aside.
-fn safe(scene: &Scene, _: &NodeHistory, slot: Slot, counts: &Counts) -> Vec<Slot> {
+/// The vote that SafeToSkip of `slot` allows, if that holds, own F aside.
+fn safe(scene: &Scene, _: &NodeHistory, slot: Slot, counts: &Counts) -> Vec<Vote> {
     let notar = matches!(counts.own, Some(VoteKind::Notar(_)));
-    (notar && counts.allow_skip_fallback(scene)).then_some(slot).into_iter().collect()
+    let vote = Vote::new(slot, VoteKind::SkipFallback);
+    (notar && counts.allow_skip_fallback(scene)).then_some(vote).into_iter().collect()
 }
 
 /// The first condition that fails, in words.
@@ -48,13 +48,9 @@ impl Oracle for SkipFallbackVote {
     }
 
     fn observe(&mut self, cx: &Context<'_>, node: NodeId, fact: Fact<'_>, out: &mut Findings) {
-        let given = match fact {
-            Fact::Event(Event::SafeToSkip(slot)) => Some(*slot),
-            _ => None,
-        };
-        for (slot, _) in self.owed.take(cx, node, fact, given, safe) {
-            let detail = format!("n{node} could cast SF({slot}) and does not");
-            out.report(cx, self.id(), Some(slot), &[node], detail);
+        for vote in self.owed.take(cx, node, fact, safe) {
+            let detail = format!("n{node} could cast {vote:?} and does not");
+            out.report(cx, self.id(), Some(vote.slot), &[node], detail);
         }
         let from = cx.history.of(node).votes_from;
         let casts = cx.history.news.cast.iter().filter(|vote| vote.slot >= from);
@@ -113,7 +109,7 @@ mod tests {
         let wait = |world: World| (0..30).fold(world, |world, _| world.event(0, sizes.clone()));
         let open = || world(&[60, 40]).heard(0, &[1], 5, Skip);
         assert_eq!(wait(open()).found(), ["O12: n0 could cast SF(5) and does not"]);
-        assert_eq!(wait(open().event(0, Event::SafeToSkip(Slot(5)))).found(), NOTHING);
+        assert_eq!(wait(open().cast(0, 5, SkipFallback)).found(), NOTHING);
         assert_eq!(wait(world(&[61, 39]).heard(0, &[1], 5, Skip)).found(), NOTHING);
         assert_eq!(wait(open().cast(0, 5, Final)).found(), NOTHING);
     }

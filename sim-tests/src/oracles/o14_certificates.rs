@@ -12,7 +12,7 @@ use alpenglow_node::protocol::certificate::{Certificate, FinalityProof};
 use alpenglow_node::protocol::event::Event;
 use alpenglow_node::protocol::types::{NodeId, Slot};
 use alpenglow_node::protocol::vote::{CertificateId, CertificateKind, Vote};
-use alpenglow_node::protocol::wire::Message;
+use alpenglow_node::protocol::wire::{Answer, Message};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -62,6 +62,20 @@ impl Certificates {
         }
     }
 
+    fn judge_proof(
+        &mut self,
+        cx: &Context<'_>,
+        node: NodeId,
+        proof: &FinalityProof,
+        out: &mut Findings,
+    ) {
+        if !is_proof(proof) {
+            let detail = format!("n{node} sent a proof that proves nothing: {proof:?}");
+            out.report(cx, "O14", Some(proof.slot()), &[node], detail);
+        }
+        proof.certificates().for_each(|one| self.judge(cx, node, one, out));
+    }
+
     fn forget(&mut self, floor: Slot) {
         self.floor = floor;
         self.verifier.forget(floor);
@@ -101,12 +115,9 @@ impl Oracle for Certificates {
                     self.verifier.learn(cx.scene, vote);
                 }
             }
-            Fact::Sent(_, Message::Proof(proof)) => {
-                if !is_proof(proof) {
-                    let detail = format!("n{node} sent a proof that proves nothing: {proof:?}");
-                    out.report(cx, "O14", Some(proof.slot()), &[node], detail);
-                }
-                proof.certificates().for_each(|one| self.judge(cx, node, one, out));
+            Fact::Sent(_, Message::Proof(proof)) => self.judge_proof(cx, node, proof, out),
+            Fact::Sent(_, Message::Response(_, Answer::Decided(proofs))) => {
+                proofs.iter().for_each(|proof| self.judge_proof(cx, node, proof, out));
             }
             _ => {}
         }
@@ -121,6 +132,7 @@ impl Oracle for Certificates {
 mod tests {
     use super::*;
     use crate::oracles::testing::*;
+    use alpenglow_node::protocol::bounded::BoundedVec;
 
     const THIN: &str = "O14: n0 has NO[4:aaaaaaaa]: its signers hold 2 of 5";
 
@@ -142,6 +154,15 @@ mod tests {
         let last = world.certificate(5, FI, &[1, 2, 3], &[]);
         let found = world.sent(0, &Message::Proof(FinalityProof::Slow { notar, last })).found();
         assert!(found[0].starts_with("O14: n0 sent a proof that proves nothing"), "{found:?}");
+    }
+
+    #[test]
+    fn an_answer_full_of_proofs() {
+        let world = || World::watched_by("O14", &[1; 5]);
+        let thin = world().certificate(4, FF(A), &[1, 2], &[]);
+        let proofs = BoundedVec::new(vec![FinalityProof::Fast(thin)]).unwrap();
+        let found = world().sent(0, &Message::Response(7, Answer::Decided(proofs))).found();
+        assert_eq!(found, ["O14: n0 has FF[4:aaaaaaaa]: its signers hold 2 of 5"]);
     }
 
     /// One bad content is reported once, but every different one is.

@@ -4,12 +4,15 @@
 //! reloaded, and its Pool, in which the own votes must be counted again. The flags that forbid a
 //! second vote cannot be seen; but a node that has them never casts a vote again that the log holds.
 //! If the log is lost with the disk, nobody knows what it forbids, and the identity never votes again.
+//! Without such a reason, and with a disk that takes its votes, a node must not stop voting either:
+//! all oracles of liveness leave out who only observes.
 //!
 //! Starting is one moment of world time, in which events come in any order; the Pool is judged by
 //! the first fact of a later moment. Votes far below the highest final slot need not be stored.
 
 use super::{Context, Fact, Findings, Oracle, Scene};
-use alpenglow_node::protocol::event::Event;
+use crate::plan::Nanos;
+use alpenglow_node::protocol::event::{Event, Standing};
 use alpenglow_node::protocol::params::HELD_BELOW_FINAL_SLOTS;
 use alpenglow_node::protocol::types::NodeId;
 use alpenglow_node::protocol::vote::Vote;
@@ -53,6 +56,12 @@ impl Reloaded {
     }
 }
 
+/// True if the plan has made the disk of this incarnation of the node refuse to write.
+fn disk_failed(cx: &Context<'_>, node: NodeId) -> bool {
+    let started = Nanos(cx.history.of(node).started_ns);
+    cx.scene.plan.disk_has_failed(node.0, started, Nanos(cx.at_ns))
+}
+
 impl Oracle for Reloaded {
     fn id(&self) -> &'static str {
         "O32"
@@ -73,6 +82,12 @@ impl Oracle for Reloaded {
             Fact::Event(Event::VoteCast(vote)) if log.lost => {
                 let detail = format!("n{node} cast {vote:?} although its log is lost");
                 out.report(cx, "O32", Some(vote.slot), &[node], detail);
+            }
+            Fact::Event(Event::Standing(Standing::Observing))
+                if !log.lost && !disk_failed(cx, node) =>
+            {
+                let detail = format!("n{node} stops voting, and its log and its disk are whole");
+                out.report(cx, "O32", None, &[node], detail);
             }
             Fact::Image(votes, _) => log.disk = votes.iter().copied().collect(),
             Fact::Event(Event::Reloaded { votes, tip, highest }) => {
@@ -156,6 +171,23 @@ mod tests {
         assert_eq!(world.found(), ["O32: n0 cast S(9) although its log is lost"]);
         let world = crashed().log_lost(0, &[]).start(0).crash(0).start(0).cast(0, 9, Skip);
         assert_eq!(world.found(), ["O32: n0 cast S(9) although its log is lost"], "for good");
+    }
+
+    #[test]
+    fn observing_without_a_reason() {
+        use crate::oracles::testing::Event;
+        use alpenglow_node::protocol::event::Standing;
+        let stops = |world: World| world.event(0, Event::Standing(Standing::Observing)).found();
+        let found = ["O32: n0 stops voting, and its log and its disk are whole"];
+        assert_eq!(stops(crashed().start(0)), found);
+        assert_eq!(stops(crashed().log_lost(0, &[]).start(0)), NOTHING);
+        let failing = |moment| {
+            let run = "[run]\nduration = \"10s\"\nheal_at = \"5s\"\n[[fault]]\nkind = \"disk-error\"\ncause = \"write\"\n\
+                       at = \"1s\"\nfor = \"1s\"\nnodes = [0]\n";
+            let world = World::owing("O32", &[1; 5], run).at(moment).start(0).at(moment + 300);
+            stops(world).len()
+        };
+        assert_eq!([failing(500), failing(1_500), failing(2_500)], [1, 0, 1]);
     }
 
     #[test]

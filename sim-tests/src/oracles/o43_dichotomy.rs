@@ -47,8 +47,8 @@ impl Dichotomy {
     fn judge(&self, cx: &Context<'_>, slot: Slot, out: &mut Findings) {
         let (scene, window) = (cx.scene, slot.window());
         let scope = self.windows.scope(cx, window);
-        let stake = scene.stake_of(scope.iter().copied());
-        if !scene.at_least(stake, 3) || !self.windows.is_claimed(window) {
+        let in_scope = scene.stake_of(scope.iter().copied());
+        if !scene.at_least(in_scope, 3) || !self.windows.is_claimed(window) {
             return;
         }
         out.probe("judged-O43");
@@ -67,7 +67,7 @@ impl Dichotomy {
         let backed = |stake: u128| {
             let with_skips =
                 scene.at_least(stake + liars, 1) && scene.at_least(stake + skip + liars, 3);
-            scene.more_than(stake, 2) || !scene.more_than(self.stake_in_touch(cx), 4) && with_skips
+            scene.more_than(stake, 2) || !scene.more_than(in_scope, 4) && with_skips
         };
         let won = |(block, stake): (&BlockId, &u128)| {
             backed(*stake) && open.iter().all(|node| cx.history.of(*node).is_certified(*block))
@@ -79,10 +79,6 @@ impl Dichotomy {
             );
             out.report(cx, "O43", Some(slot), &open, detail);
         }
-    }
-
-    fn stake_in_touch(&self, cx: &Context<'_>) -> u128 {
-        cx.scene.stake_of(self.windows.healthy(cx, cx.at_ns))
     }
 
     fn check(&mut self, cx: &Context<'_>, out: &mut Findings) {

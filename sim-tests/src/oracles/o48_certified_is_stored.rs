@@ -22,8 +22,6 @@ pub struct CertifiedIsStored {
     windows: Windows,
     /// (deadline, node, block) -> when the node learned of the certificate.
     due: BTreeMap<(u64, NodeId, BlockId), u64>,
-    /// Who came back: by when it owes what it missed (O49), and the time that fetching it takes.
-    behind: BTreeMap<NodeId, (u64, u64)>,
     /// The highest slot that is final anywhere, and what it was at the heal.
     highest: Slot,
     at_heal: Slot,
@@ -35,7 +33,6 @@ impl CertifiedIsStored {
         CertifiedIsStored {
             windows: Windows::new(scene),
             due: BTreeMap::new(),
-            behind: BTreeMap::new(),
             highest: Slot(0),
             at_heal: Slot(0),
         }
@@ -49,17 +46,9 @@ impl CertifiedIsStored {
         let b = &self.windows.bounds;
         let retry = 2 * b.delta;
         let from = cx.at_ns.max(armed);
-        let behind = self.behind.get(&node).filter(|(until, _)| cx.at_ns < *until);
-        let fetching = behind.map_or(0, |(_, fetching)| *fetching);
+        let fetching = self.windows.fetching(node, cx.at_ns);
         let deadline = from + b.drifted(b.delta / 2 + retry) + b.repair() + fetching + b.slack;
         self.due.insert((deadline, node, block), cx.at_ns);
-    }
-
-    fn came_back(&mut self, cx: &Context<'_>, node: NodeId) {
-        let tip = cx.history.of(node).out.last().map_or(0, |block| block.slot.0);
-        let (gap, b) = (self.highest.0.saturating_sub(tip), &self.windows.bounds);
-        let until = cx.at_ns + b.joiner_delivers(gap);
-        self.behind.insert(node, (until, b.fetching(gap)));
     }
 
     /// True if the block belongs to what was worked on since the heal.
@@ -107,7 +96,6 @@ impl Oracle for CertifiedIsStored {
         }
         self.windows.take(cx, node, fact);
         match fact {
-            Fact::Started(_) | Fact::Paused(false) => self.came_back(cx, node),
             Fact::Event(Event::CertificateAdded { certificate, .. }) => {
                 if let Some(block) = certificate.id.block() {
                     self.learned(cx, node, block);
@@ -177,6 +165,14 @@ mod tests {
             (world.at(4_500).tick(0).found().len(), slot)
         };
         assert_eq!((world(8), world(9)), ((0, 8), (1, 9)));
+        // A hundred slots were final without it: it fetches those first.
+        let behind = |ms: u64| {
+            let world = World::owing("O48", &[1; 5], &cut("[3]", "drop"));
+            let world = world.at(1_500).ready(0, 104, block(103, A));
+            let world = world.finalized(0, block(103, A), Slow).at(2_100);
+            world.certified(3, 104, NO(A), &CERTIFIED).at(ms).tick(0).found().len()
+        };
+        assert_eq!((behind(6_100), behind(6_500)), (0, 1));
     }
 
     /// A hundred slots behind: two seconds more, and not longer than it owes what it missed.

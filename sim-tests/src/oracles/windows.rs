@@ -11,8 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// So many slots below the lowest delivered tip are still judged.
 const KEPT_SLOTS: u64 = 64;
-/// So many slots above what it knows to be final a node holds anything (1.5). Who starts further
-/// behind drops what is said at the head until it has a proof.
+/// So many slots above what it knows to be final a node holds anything (1.5). Who comes back from
+/// further behind drops what is said at the head until it has a proof.
 const HELD_SLOTS: u64 = 2_048;
 
 /// One window as far as it is known.
@@ -53,8 +53,10 @@ pub struct Windows {
     old: BTreeSet<Slot>,
     /// The highest slot that is final anywhere.
     highest: Slot,
-    /// Who started from far behind, and until when it need not know where the head is (O49).
-    lost: BTreeMap<NodeId, u64>,
+    /// Since when each node could come back to what it missed, and how many slots that was: from its
+    /// start, or from the heal.
+    behind: BTreeMap<NodeId, (u64, u64)>,
+    healed: bool,
     /// Windows below this are over and forgotten: a node that catches up goes through them again.
     floor: Window,
 }
@@ -78,7 +80,8 @@ impl Windows {
             facts: BTreeMap::new(),
             old: BTreeSet::new(),
             highest: Slot(0),
-            lost: BTreeMap::new(),
+            behind: BTreeMap::new(),
+            healed: false,
             floor: Window(0),
         }
     }
@@ -91,10 +94,14 @@ impl Windows {
     /// Takes one fact; true if it made a window ready for the first time.
     pub fn take(&mut self, cx: &Context<'_>, node: NodeId, fact: Fact<'_>) -> Option<Window> {
         self.uptime.take(cx, node, fact);
+        if !self.healed && self.armed_ns.is_some_and(|armed| cx.at_ns >= armed) {
+            self.healed = true;
+            cx.history.correct(cx.scene).for_each(|(node, _)| self.came_back(cx, node));
+        }
         let event = match fact {
             Fact::Event(event) => event,
-            Fact::Started(_) => {
-                self.started(cx, node);
+            Fact::Started(_) | Fact::Paused(false) => {
+                self.came_back(cx, node);
                 return None;
             }
             _ => return None,
@@ -133,12 +140,25 @@ impl Windows {
         None
     }
 
-    fn started(&mut self, cx: &Context<'_>, node: NodeId) {
+    fn came_back(&mut self, cx: &Context<'_>, node: NodeId) {
         let tip = cx.history.of(node).out.last().map_or(0, |block| block.slot.0);
-        match self.highest.0.saturating_sub(tip) > HELD_SLOTS {
-            true => self.lost.insert(node, cx.at_ns + self.bounds.joiner_knows()),
-            false => self.lost.remove(&node),
-        };
+        self.behind.insert(node, (cx.at_ns, self.highest.0.saturating_sub(tip)));
+    }
+
+    /// True if the node was so far behind that it need not know yet where the head is (O49).
+    fn is_lost(&self, node: NodeId, at_ns: u64) -> bool {
+        self.behind.get(&node).is_some_and(|(since, slots)| {
+            *slots > HELD_SLOTS && at_ns < since + self.bounds.joiner_knows()
+        })
+    }
+
+    /// How long the node may be busy with fetching what it missed, as seen at `at_ns`.
+    pub fn fetching(&self, node: NodeId, at_ns: u64) -> u64 {
+        let missed = self.behind.get(&node).map_or((0, 0), |missed| *missed);
+        match at_ns < missed.0 + self.bounds.joiner_delivers(missed.1) {
+            true => self.bounds.fetching(missed.1),
+            false => 0,
+        }
     }
 
     /// True if liveness is owed in this window: it became ready after the heal, and nothing of it
@@ -168,7 +188,7 @@ impl Windows {
 
     /// Correct nodes in scope: up and in touch with each other without a break since Δ before the
     /// window became ready, or since the start of the run for its first windows; and had the time to
-    /// learn where the head is, if they started from far behind.
+    /// learn where the head is, if they came back from far behind.
     pub fn scope(&self, cx: &Context<'_>, window: Window) -> Vec<NodeId> {
         let ready = self.facts.get(&window).and_then(|facts| facts.ready_ns).unwrap_or(0);
         // Window 0 is ready as soon as a node has opened its store: nobody is up Δ before that.
@@ -177,7 +197,7 @@ impl Windows {
             _ => ready.saturating_sub(self.bounds.delta),
         };
         let mut scope = self.healthy(cx, since);
-        scope.retain(|node| self.lost.get(node).is_none_or(|until| *until <= since));
+        scope.retain(|node| !self.is_lost(*node, since));
         scope
     }
 

@@ -32,7 +32,7 @@ const fn split(id: &'static str, name: &'static str, shows: &'static str) -> Beh
 
 /// Every behaviour that a plan may name.
 #[rustfmt::skip]
-pub const BEHAVIOURS: [Behaviour; 32] = [
+pub const BEHAVIOURS: [Behaviour; 33] = [
     split("B1",  "equivocating-leader",   "a leader sends one block to one half and another to the other"),
     split("B1",  "forked-window",         "a block for less than half of the stake, and two children of it"),
     split("B2",  "many-blocks",           "a leader sends three to ten blocks of one slot to as many groups"),
@@ -43,6 +43,7 @@ pub const BEHAVIOURS: [Behaviour; 32] = [
     lie("B7",    "malformed-shreds",      "shreds with wrong paths, places and sizes"),
     split("B8",  "bad-sequence",          "slices that contradict each other about which is the last"),
     lie("B9",    "wrong-parent",          "blocks on parents that are not ready, unknown, or themselves"),
+    lie("B9",    "early-block",           "blocks and garbage for windows that are far from their time"),
     lie("B10",   "bad-switch",            "blocks that switch their parent twice, or where none may"),
     lie("B11",   "same-block-twice",      "the same slices signed for two slots"),
     lie("B12",   "replayed-slices",       "slices of other leaders and slots under new names"),

@@ -112,9 +112,11 @@ impl Concrete {
         self.nodes.iter().map(|node| node.stake).sum()
     }
 
-    /// Whether a fault of this world takes from the disk of `node` what was durable there.
-    pub fn spoils_disk(&self, node: u16) -> bool {
-        self.faults.iter().filter(|fault| fault.nodes.contains(&node)).any(|fault| {
+    /// Whether a fault of this world has by `time` taken from the disk of `node` what was durable
+    /// there.
+    pub fn spoils_disk(&self, node: u16, time: Nanos) -> bool {
+        let hit = |fault: &&Fault| fault.start <= time && fault.nodes.contains(&node);
+        self.faults.iter().filter(hit).any(|fault| {
             let wipes = matches!(fault.effect, Effect::Crash { mode: CrashMode::Wipe });
             wipes || matches!(fault.effect, Effect::BitRot { .. })
         })
@@ -122,8 +124,17 @@ impl Concrete {
 
     /// Whether the disk of `node` refuses to write at `time`.
     pub fn disk_fails(&self, node: u16, time: Nanos) -> bool {
-        let fails = |f: &&Fault| matches!(f.effect, Effect::DiskError { .. }) && f.active_at(time);
-        self.faults.iter().filter(fails).any(|fault| fault.nodes.contains(&node))
+        self.disk_has_failed(node, time, time)
+    }
+
+    /// Whether the disk of `node` refused to write at any time from `from` to `to`.
+    pub fn disk_has_failed(&self, node: u16, from: Nanos, to: Nanos) -> bool {
+        let fails = |fault: &Fault| {
+            matches!(fault.effect, Effect::DiskError { .. })
+                && fault.start <= to
+                && fault.end.is_none_or(|end| end > from)
+        };
+        self.faults.iter().any(|fault| fault.nodes.contains(&node) && fails(fault))
     }
 
     /// Every identity that is byzantine at any time of the run.

@@ -53,6 +53,7 @@ pub(super) static PATCHED: &[Wrong] = &[
     // Blocks.
     row("produces-again", "O27", RESTART, "after a restart a leader produces in a window in which it did before"),
     row("takes-equivocated-block", "O30", &["equivocating-leader", "withheld-shreds"], "a block is completed although its leader was caught lying"),
+    row("begins-on-far-block", "O45", &["early-blocks"], "a leader begins on a block that was sent long before its time, and leaves its nearer windows out"),
     row("parent-switch-anywhere", "O29", &["lying-repair"], "a block may switch its parent in any slot and any number of times (K23)"),
     row("bare-hash", "O10", &["lying-repair"], "a parent is compared by its hash without the slot (K20)"),
 ];
