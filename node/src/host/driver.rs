@@ -331,12 +331,20 @@ impl<E: Env, D: Doorway> Driver<E, D> {
                 Some(Input::Persisted(self.durable))
             }
             Arrival::Committed(Err(_)) => {
-                self.failed = true;
+                self.fail();
                 Some(Input::StorageFailed)
             }
             Arrival::Stop => None,
         };
         self.inputs.extend(input);
+    }
+
+    /// Nothing will be durable any more, so what waits for that will never leave. It is dropped:
+    /// the node goes on as an observer, and every block it follows would be held for ever.
+    fn fail(&mut self) {
+        self.failed = true;
+        self.held.clear();
+        self.records = Vec::new();
     }
 
     /// Bytes of a peer become an input, or wait for their check.
@@ -425,7 +433,9 @@ impl<E: Env, D: Doorway> Driver<E, D> {
                 _ => None,
             };
             if let Some(token) = after.filter(|&token| token > self.durable) {
-                self.held.entry(token).or_default().push(effect);
+                if !self.failed {
+                    self.held.entry(token).or_default().push(effect);
+                }
                 continue;
             }
             match effect {
@@ -466,7 +476,7 @@ impl<E: Env, D: Doorway> Driver<E, D> {
     }
 
     /// Starts the next commit if something waits for one and none is under way. Once a write
-    /// has failed nothing is written any more, so nothing that waits for the disk ever leaves.
+    /// has failed nothing is written any more.
     fn commit(&mut self, now: Time) {
         if self.committing.is_some() || !self.urgent || self.failed {
             return;
@@ -483,3 +493,6 @@ impl<E: Env, D: Doorway> Driver<E, D> {
         self.env.commit(std::mem::take(&mut self.records));
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -21,6 +21,9 @@ use std::time::Duration;
 
 /// A validator counts as present if a vote of its last so many slots was stored here.
 const PRESENT_SLOTS: u64 = 16;
+/// Undelivered slots of which it is known when they were seen or became final. A node whose disk
+/// has failed follows and delivers nothing any more, so they would grow for ever.
+const MAX_UNDELIVERED: usize = 4 * MAX_HELD_SLOTS as usize;
 /// A node whose delivery is at most so many slots behind finality is caught up.
 const CAUGHT_UP_SLOTS: u64 = 8;
 
@@ -151,6 +154,7 @@ impl View {
 
     /// Takes the next event.
     pub fn observe(&mut self, now: Time, event: &Event) -> Option<News> {
+        self.trim();
         match event {
             Event::SlotSeen(slot) => {
                 self.seen = self.seen.max(*slot);
@@ -201,6 +205,16 @@ impl View {
             _ => {}
         }
         None
+    }
+
+    /// Forgets the oldest of what was never delivered.
+    fn trim(&mut self) {
+        while self.slots.len() > MAX_UNDELIVERED {
+            self.slots.pop_first();
+        }
+        while self.finals.len() > MAX_UNDELIVERED {
+            self.finals.pop_first();
+        }
     }
 
     /// Says whether a transaction can be taken, by the rule that the protocol will apply, and

@@ -102,3 +102,20 @@ fn an_observer_may_vote_an_epoch_after_what_it_has_seen_decided() {
         assert_eq!(view.safe_to_vote_from(), Some(Slot(from)), "after slot {slot}");
     }
 }
+
+/// A node whose disk has failed goes on following, and delivers nothing.
+#[test]
+fn what_is_never_delivered_does_not_grow_for_ever() {
+    let mut view = view(true);
+    for slot in 1..4 * MAX_UNDELIVERED as u64 {
+        view.observe(at(slot), &Event::SlotSeen(Slot(slot)));
+        view.observe(at(slot), &Event::SlotSeen(Slot(slot + 1)));
+        if slot % 2 == 0 {
+            let news = view.observe(at(slot), &Event::Finalized(id(slot), Mode::Slow));
+            assert!(matches!(news, Some(News::Final(_))));
+        }
+        assert!(view.slots.len() <= MAX_UNDELIVERED + 2);
+        assert!(view.finals.len() <= MAX_UNDELIVERED + 1);
+    }
+    assert_eq!((view.tip(), view.highest().0), (Slot(0), 4 * MAX_UNDELIVERED as u64 - 2));
+}
