@@ -2,8 +2,8 @@
 //!
 //! The driver wants a world as a value; this is the real one. Messages come from a UDP socket
 //! (`socket`) through a bounded queue per peer: what a peer says faster than the node listens is
-//! dropped. The database has a thread of its own, because a commit blocks on the disk; signature
-//! checks have several (`workers`). Their answers come first and are never dropped; they wait for
+//! dropped. The database has a thread of its own (`database`), because a commit blocks on the disk;
+//! signature checks have several (`workers`). Their answers come first and are never dropped; they wait for
 //! room. Clients' transactions have a queue of their own.
 //!
 //! [`program`] adds what a whole process needs: a runtime to block on, signals, pauses.
@@ -16,6 +16,7 @@
     reason = "this is the one module that may touch the real clock and real threads"
 )]
 
+mod database;
 #[cfg(feature = "program")]
 pub mod program;
 mod socket;
@@ -34,6 +35,7 @@ use crate::protocol::event::Event;
 use crate::protocol::machine::Config;
 use crate::protocol::types::{NodeId, Time};
 use crate::protocol::{Protocol, Query, Record, Restored};
+use database::Job;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -153,13 +155,6 @@ impl Handle {
     }
 }
 
-enum Job {
-    Commit(Vec<Record>),
-    Load(Query),
-    Read(Box<dyn FnOnce(&mut Store) + Send>),
-    Close,
-}
-
 /// The real world around one node.
 struct RealEnv {
     sender: socket::Sender,
@@ -266,48 +261,6 @@ impl Env for RealEnv {
     }
 }
 
-/// Works for the store until the node is gone.
-fn serve_store(
-    me: NodeId,
-    mut store: Store,
-    jobs: &std::sync::mpsc::Receiver<Job>,
-    node: &mpsc::Sender<Arrival>,
-    counters: &Counters,
-    mut committed: OnCommit,
-) {
-    while let Ok(job) = jobs.recv() {
-        let answer = match job {
-            Job::Commit(records) => {
-                let begun = Instant::now();
-                let result = store.commit(&records);
-                let took = begun.elapsed();
-                counters.committed(took, result.is_ok());
-                committed(took);
-                if let Err(error) = &result {
-                    let node = me.0;
-                    tracing::error!(node, %error, "the database failed; this node stops voting");
-                }
-                Arrival::Committed(result)
-            }
-            Job::Load(query) => match store.load(query) {
-                Ok(stored) => Arrival::Loaded(query, stored),
-                Err(error) => {
-                    tracing::warn!(node = me.0, %error, "the database could not read");
-                    Arrival::Loaded(query, query.nothing())
-                }
-            },
-            Job::Read(read) => {
-                read(&mut store);
-                continue;
-            }
-            Job::Close => return,
-        };
-        if node.blocking_send(answer).is_err() {
-            return;
-        }
-    }
-}
-
 /// Starts a node on the current tokio runtime.
 pub async fn start(setup: Setup) -> Result<Handle, StartError> {
     let Setup { committee, me, keys, socket, peers, mut store, restored, .. } = setup;
@@ -326,7 +279,7 @@ pub async fn start(setup: Setup) -> Result<Handle, StartError> {
     let remote = Remote { inbox: submit, jobs: jobs.clone() };
     let store = std::thread::Builder::new()
         .name(format!("store-{me}"))
-        .spawn(move || serve_store(me, store, &work, &node, &counting, committed))?;
+        .spawn(move || database::serve(me, store, work, &node, &counting, committed))?;
     let datagrams = Arc::new(socket::Queue::new(committee.len()));
     let origin = Instant::now();
     let receiver = socket::Receiver::new(

@@ -18,11 +18,59 @@ use std::sync::Arc;
 const QUESTIONS_PER_SECOND: u64 = 4_096;
 /// Questions that wait for the store at most.
 const MAX_WAITING: usize = 1_024;
+/// Of these, questions of one peer. A peer that wants them all is told Nack, and others are served.
+const MAX_WAITING_OF_PEER: usize = 256;
+/// Things that the store reads at once because one peer asked for them. An honest peer fetches 64
+/// blocks at once, and a Nack makes it ask again without a pause: fewer would turn it into a flood.
+const MAX_LOADS_OF_PEER: usize = 64;
 /// Blocks read back from the store that stay in memory.
 const MAX_READ_BACK: usize = 32;
 
 /// A question that waits for the store.
 pub type Waiting = (NodeId, u64, Ask);
+
+/// Questions that wait for the store, by what it must read. The first one made it read.
+#[derive(Debug)]
+struct Queue<K> {
+    waiting: BTreeMap<K, Vec<Waiting>>,
+    questions: usize,
+    /// Questions and loads of each peer.
+    shares: Vec<(usize, usize)>,
+}
+
+impl<K: Ord> Queue<K> {
+    fn new(n: usize) -> Queue<K> {
+        Queue { waiting: BTreeMap::new(), questions: 0, shares: vec![(0, 0); n] }
+    }
+
+    /// `Some(true)` if the store must read now; `None` if too many wait.
+    fn push(&mut self, key: K, question: Waiting) -> Option<bool> {
+        let (questions, loads) = self.shares.get_mut(question.0.index())?;
+        let first = !self.waiting.contains_key(&key);
+        if self.questions >= MAX_WAITING
+            || *questions >= MAX_WAITING_OF_PEER
+            || (first && *loads >= MAX_LOADS_OF_PEER)
+        {
+            return None;
+        }
+        self.questions += 1;
+        *questions += 1;
+        *loads += usize::from(first);
+        self.waiting.entry(key).or_default().push(question);
+        Some(first)
+    }
+
+    fn take(&mut self, key: &K) -> Vec<Waiting> {
+        let taken = self.waiting.remove(key).unwrap_or_default();
+        self.questions -= taken.len();
+        for (i, (peer, ..)) in taken.iter().enumerate() {
+            let (questions, loads) = &mut self.shares[peer.index()];
+            *questions -= 1;
+            *loads -= usize::from(i == 0);
+        }
+        taken
+    }
+}
 
 /// Proofs of recent direct finalizations, blocks read back, and the limits.
 #[derive(Debug)]
@@ -30,8 +78,8 @@ pub struct Server {
     proofs: BTreeMap<Slot, FinalityProof>,
     read_back: BTreeMap<BlockId, Arc<Block>>,
     order: Vec<BlockId>,
-    waiting: BTreeMap<BlockId, Vec<Waiting>>,
-    waiting_proofs: BTreeMap<Slot, Vec<Waiting>>,
+    waiting: Queue<BlockId>,
+    waiting_proofs: Queue<Slot>,
     allowance: Vec<(Time, u64)>,
 }
 
@@ -42,8 +90,8 @@ impl Server {
             proofs: BTreeMap::new(),
             read_back: BTreeMap::new(),
             order: Vec::new(),
-            waiting: BTreeMap::new(),
-            waiting_proofs: BTreeMap::new(),
+            waiting: Queue::new(n),
+            waiting_proofs: Queue::new(n),
             allowance: vec![(Time(0), QUESTIONS_PER_SECOND * 1_000_000_000); n],
         }
     }
@@ -92,24 +140,14 @@ impl Server {
     }
 
     /// Lets a question for a block wait. `Some(true)` if the block must be read now; `None` if
-    /// too many wait.
+    /// too many wait, or too many of this peer.
     pub fn wait_for_block(&mut self, block: BlockId, question: Waiting) -> Option<bool> {
-        if self.waiting.values().map(Vec::len).sum::<usize>() >= MAX_WAITING {
-            return None;
-        }
-        let entry = self.waiting.entry(block).or_default();
-        entry.push(question);
-        Some(entry.len() == 1)
+        self.waiting.push(block, question)
     }
 
     /// The same for proofs from `from` on.
     pub fn wait_for_proofs(&mut self, from: Slot, question: Waiting) -> Option<bool> {
-        if self.waiting_proofs.values().map(Vec::len).sum::<usize>() >= MAX_WAITING {
-            return None;
-        }
-        let entry = self.waiting_proofs.entry(from).or_default();
-        entry.push(question);
-        Some(entry.len() == 1)
+        self.waiting_proofs.push(from, question)
     }
 
     /// The store has answered: keeps the block and gives the questions that waited for it.
@@ -122,12 +160,12 @@ impl Server {
                 self.read_back.remove(&self.order.remove(0));
             }
         }
-        self.waiting.remove(&id).unwrap_or_default()
+        self.waiting.take(&id)
     }
 
     /// The store has answered a question for proofs.
     pub fn take_proofs(&mut self, from: Slot) -> Vec<Waiting> {
-        self.waiting_proofs.remove(&from).unwrap_or_default()
+        self.waiting_proofs.take(&from)
     }
 }
 
@@ -182,17 +220,52 @@ mod tests {
         assert!(!server.allow(NodeId(7), second), "unknown peers get nothing");
     }
 
+    fn block(i: u64) -> BlockId {
+        BlockId::new(Slot(i), Default::default())
+    }
+
+    fn ask(server: &mut Server, peer: u16, i: u64) -> Option<bool> {
+        server.wait_for_block(block(i), (NodeId(peer), i, Ask::SliceCount(block(i))))
+    }
+
     #[test]
     fn waiting_questions_are_capped() {
-        let mut server = Server::new(2);
-        let block = |i| BlockId::new(Slot(i), Default::default());
+        let peers = MAX_WAITING.div_ceil(MAX_LOADS_OF_PEER) as u16;
+        let mut server = Server::new(usize::from(peers) + 1);
         for i in 0..MAX_WAITING as u64 {
-            let question = (NodeId(0), i, Ask::SliceCount(block(i)));
-            assert_eq!(server.wait_for_block(block(i), question), Some(true));
+            assert_eq!(ask(&mut server, i as u16 % peers, i), Some(true));
         }
-        let question = (NodeId(0), 0, Ask::SliceCount(block(0)));
-        assert_eq!(server.wait_for_block(block(0), question), None);
+        assert_eq!(ask(&mut server, peers, 0), None);
         assert_eq!(server.take_block(block(3), None).len(), 1);
-        assert_eq!(server.wait_for_block(block(0), question), Some(false));
+        assert_eq!(ask(&mut server, peers, 0), Some(false));
+        assert_eq!(ask(&mut server, peers, 1), None, "full again");
+    }
+
+    /// One peer that floods is told Nack; the others are served.
+    #[test]
+    fn one_peer_cannot_take_all_the_room() {
+        let mut server = Server::new(3);
+        let loads = MAX_LOADS_OF_PEER as u64;
+        let granted = (0..1_024).filter(|&i| ask(&mut server, 0, i).is_some()).count();
+        assert_eq!(granted, MAX_LOADS_OF_PEER, "distinct blocks");
+        assert_eq!(ask(&mut server, 1, 0), Some(false), "another peer joins a read under way");
+        assert_eq!(ask(&mut server, 1, 1_024), Some(true), "and has its own");
+        let granted = (0..1_024).filter(|_| ask(&mut server, 0, 5).is_some()).count();
+        assert_eq!(granted, MAX_WAITING_OF_PEER - MAX_LOADS_OF_PEER, "the same block");
+        assert_eq!(ask(&mut server, 2, 5), Some(false));
+        // What is answered makes room, also for whoever joined.
+        for i in 0..loads {
+            assert!(!server.take_block(block(i), None).is_empty());
+        }
+        assert!(server.take_block(block(0), None).is_empty(), "answered once");
+        assert_eq!(server.take_block(block(1_024), None).len(), 1);
+        assert_eq!(server.waiting.questions, 0);
+        assert!(server.waiting.shares.iter().all(|share| *share == (0, 0)));
+        assert_eq!(ask(&mut server, 0, 5), Some(true));
+        let question = |i| (NodeId(1), i, Ask::Decided(Slot(i)));
+        let granted =
+            (0..1_024).filter(|&i| server.wait_for_proofs(Slot(i), question(i)).is_some());
+        assert_eq!(granted.count(), MAX_LOADS_OF_PEER, "proofs have their own room");
+        assert_eq!(ask(&mut server, 7, 6), None, "unknown peers get nothing");
     }
 }
