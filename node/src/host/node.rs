@@ -10,11 +10,11 @@ use super::log;
 use super::metrics::Metrics;
 use super::rpc::{self, Rpc, limit::Limiter};
 use super::runtime::{self, Handle, Remote, Setup, StartError, program};
-use super::store::Identity;
+use super::store::{Identity, Store, StoreError};
 use super::view::{News, Status, View};
 use crate::protocol::committee::Committee;
 use crate::protocol::event::Event;
-use crate::protocol::types::{NodeId, Time};
+use crate::protocol::types::{NodeId, Slot, Time};
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -198,22 +198,41 @@ impl Prepared {
     }
 }
 
-/// Waits until it is known from where on an observer may vote again, and has the store note it.
+/// Has the store note from where on an observer may vote again, as soon as that is known, and raise
+/// it when the node finds out that it has been behind.
 async fn allow_anew(me: NodeId, view: Arc<Mutex<View>>, remote: Remote) {
-    let from = loop {
+    let mut told = (None, None);
+    while !remote.has_stopped() {
         program::sleep(LOOK_INTERVAL).await;
-        if let Some(slot) = rpc::lock(&view).safe_to_vote_from() {
-            break slot;
+        let look = |view: &View| (view.too_early_below(), view.safe_to_vote_from());
+        let known = look(&rpc::lock(&view));
+        if known == told {
+            continue;
         }
-    };
-    match remote.read(move |store| store.begin_anew_at(from)).await {
-        Some(Ok(noted)) => {
-            let slot = noted.unwrap_or_default().0;
-            tracing::warn!(node = me.0, slot, "started again above this height, this node votes");
-            rpc::lock(&view).set_votes_again_at(noted);
+        let note = move |store: &mut Store| -> Result<Option<Slot>, StoreError> {
+            let (early, safe) = known;
+            let raised = early.map(|slot| store.begin_anew_not_before(slot)).transpose()?;
+            let noted = safe.map(|slot| store.begin_anew_at(slot)).transpose()?;
+            Ok(noted.or(raised).flatten())
+        };
+        match remote.read(note).await {
+            Some(Ok(noted)) => {
+                told = known;
+                let before = rpc::lock(&view).votes_again_at();
+                if let Some(Slot(slot)) = noted
+                    && noted != before
+                {
+                    let node = me.0;
+                    tracing::warn!(node, slot, "started again above this height, this node votes");
+                    rpc::lock(&view).set_votes_again_at(noted);
+                }
+            }
+            Some(Err(error)) => {
+                tracing::error!(node = me.0, %error, "cannot be noted");
+                return;
+            }
+            None => return,
         }
-        Some(Err(error)) => tracing::error!(node = me.0, %error, "cannot be noted"),
-        None => {}
     }
 }
 

@@ -114,6 +114,11 @@ pub struct Remote {
 }
 
 impl Remote {
+    /// True once the node has stopped.
+    pub fn has_stopped(&self) -> bool {
+        self.inbox.is_closed()
+    }
+
     /// Hands a client's transaction to the node. False if it has stopped.
     pub async fn submit(&self, transaction: Transaction) -> bool {
         self.inbox.send(Arrival::Submit(transaction)).await.is_ok()

@@ -178,6 +178,22 @@ impl Store {
     /// # Errors
     /// As for [`Store::commit`].
     pub fn begin_anew_at(&mut self, slot: Slot) -> Result<Option<Slot>, StoreError> {
+        self.note_anew(|said| said.or(Some(slot)))
+    }
+
+    /// Takes back what was said of slots below `slot`: the key may have signed there after all. The
+    /// answer is the slot that counts, if one was ever said.
+    ///
+    /// # Errors
+    /// As for [`Store::commit`].
+    pub fn begin_anew_not_before(&mut self, slot: Slot) -> Result<Option<Slot>, StoreError> {
+        self.note_anew(|said| said.map(|said| said.max(slot)))
+    }
+
+    fn note_anew(
+        &mut self,
+        change: impl FnOnce(Option<Slot>) -> Option<Slot>,
+    ) -> Result<Option<Slot>, StoreError> {
         if self.state.head.marked {
             return Ok(None);
         }
@@ -185,10 +201,13 @@ impl Store {
             Some(meta) => meta.get(ANEW)?.and_then(|row| rows::open(META, ANEW, row.value())),
             None => None,
         };
-        if said.is_none() {
+        let counts = change(said);
+        if let Some(slot) = counts
+            && counts != said
+        {
             self.transact(true, |_, txn| put(txn, META, ANEW, &slot))?;
         }
-        Ok(said.or(Some(slot)))
+        Ok(counts)
     }
 
     /// Marks the store as succeeded by a final backup. It never opens for a node again.

@@ -4,6 +4,8 @@
 //! matters in one stream of events, so whoever wants to answer questions keeps a small state of
 //! their own. It lags behind the protocol by nothing that a client could notice.
 
+mod anew;
+
 use super::book::{Book, CAPACITY};
 use crate::protocol::Restored;
 use crate::protocol::block::Transaction;
@@ -14,6 +16,7 @@ use crate::protocol::params::{
 };
 use crate::protocol::pool::Mode;
 use crate::protocol::types::{NodeId, Slot, Stake, Time};
+use anew::Watch;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -95,8 +98,7 @@ pub struct View {
     committee: Arc<Committee>,
     standing: Standing,
     votes_again_at: Option<Slot>,
-    /// The highest slot that became final while this node watched its block arrive.
-    witnessed: Option<Slot>,
+    watch: Watch,
     tip: Slot,
     highest: Slot,
     seen: Slot,
@@ -136,7 +138,7 @@ impl View {
             me,
             standing: if restored.intact { Standing::Voting } else { Standing::Observing },
             votes_again_at: None,
-            witnessed: None,
+            watch: Watch::new(committee.params(), now, tip),
             tip,
             highest: tip,
             seen: tip,
@@ -169,9 +171,14 @@ impl View {
                 *voted = (*voted).max(vote.slot);
             }
             Event::ParentReady(slot, _) => self.head = self.head.max(slot.window().last()),
-            Event::Reloaded { highest, .. } => self.highest = self.highest.max(highest.slot),
+            Event::Reloaded { highest, .. } => {
+                self.highest = self.highest.max(highest.slot);
+                self.watch.reload(self.highest);
+            }
             Event::Finalized(block, mode) => {
                 if block.slot > self.highest {
+                    let seen = self.slots.contains_key(&block.slot);
+                    self.watch.advance(now, block.slot, seen && *mode != Mode::Indirect);
                     self.highest = block.slot;
                     self.head = self.head.max(block.slot.window().last());
                     self.finalized_at = now;
@@ -187,9 +194,6 @@ impl View {
                     after_shred: times.map(|(first, _)| now.since(first)),
                 };
                 self.finals.insert(block.slot, finality);
-                if *mode != Mode::Indirect && finality.after_shred.is_some() {
-                    self.witnessed = self.witnessed.max(Some(block.slot));
-                }
                 return Some(News::Final(finality));
             }
             Event::Delivered { block, transactions, .. } => {
@@ -240,21 +244,24 @@ impl View {
         Slot(self.tip.0 + TRANSACTION_LIFETIME_SLOTS)
     }
 
-    /// From where on an identity that lost its vote log may vote again (10.4): the first slot of
-    /// the first epoch in which its key can have signed nothing before this start.
-    ///
-    /// A slot that became final while this node watched its leader send the block was decided by
-    /// 60 % of the stake after the start. The old instance voted at most a window past a slot on
-    /// which 60 % had voted before; honest nodes of both groups were not thousands of slots past
-    /// one that they had yet to decide. [`MAX_HELD_SLOTS`] is far more than that.
+    /// From where on an identity that lost its vote log may vote again (10.4), if that can be told.
     pub fn safe_to_vote_from(&self) -> Option<Slot> {
-        let epoch = self.committee.epoch(self.witnessed?.plus(MAX_HELD_SLOTS));
-        Some(Slot((epoch + 1) * self.committee.params().epoch_slots))
+        self.watch.safe_from()
+    }
+
+    /// This node has been behind: below this slot, what it noted before is too early.
+    pub fn too_early_below(&self) -> Option<Slot> {
+        self.watch.not_before()
     }
 
     /// The store has taken note of it.
     pub fn set_votes_again_at(&mut self, slot: Option<Slot>) {
         self.votes_again_at = slot;
+    }
+
+    /// What was noted in the store, as far as this start knows.
+    pub fn votes_again_at(&self) -> Option<Slot> {
+        self.votes_again_at
     }
 
     /// What became of transactions.

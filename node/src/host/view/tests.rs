@@ -93,14 +93,49 @@ fn lifetimes_are_judged_as_the_protocol_does() {
 /// An observer needs a slot that the cluster decided under its eyes, not one that it was told of.
 #[test]
 fn an_observer_may_vote_an_epoch_after_what_it_has_seen_decided() {
-    let mut view = view(false);
-    view.observe(at(1), &Event::Finalized(id(17_000), Mode::Fast));
-    assert_eq!(view.safe_to_vote_from(), None);
+    let mut told = view(false);
+    told.observe(at(1), &Event::Finalized(id(17_000), Mode::Fast));
+    assert_eq!(told.safe_to_vote_from(), None);
     for (slot, from) in [(100, 18_000), (15_951, 18_000), (15_952, 36_000)] {
+        let mut view = view(false);
         view.observe(at(2), &Event::SlotSeen(Slot(slot)));
         view.observe(at(2), &Event::Finalized(id(slot), Mode::Fast));
         assert_eq!(view.safe_to_vote_from(), Some(Slot(from)), "after slot {slot}");
+        assert!(view.too_early_below() <= Some(Slot(from)));
     }
+}
+
+/// A peer sends an old shred and the old certificate of its slot again.
+#[test]
+fn a_replay_of_the_past_does_not_let_an_observer_vote_too_early() {
+    let replay = |view: &mut View, ms, slot| {
+        view.observe(at(ms), &Event::SlotSeen(Slot(slot)));
+        view.observe(at(ms), &Event::Finalized(id(slot), Mode::Fast));
+    };
+    // After the node has heard of the present.
+    let mut late = view(false);
+    late.observe(at(1), &Event::Finalized(id(30_000), Mode::Fast));
+    replay(&mut late, 2, 29_950);
+    assert_eq!(late.safe_to_vote_from(), None, "something higher was final before");
+    replay(&mut late, 400, 30_001);
+    assert_eq!(late.safe_to_vote_from(), Some(Slot(36_000)));
+    // Before that: what it led to is taken back.
+    let mut early = view(false);
+    replay(&mut early, 1, 5);
+    assert_eq!((early.safe_to_vote_from(), early.too_early_below()), (Some(Slot(18_000)), None));
+    early.observe(at(2), &Event::Finalized(id(30_000), Mode::Slow));
+    assert_eq!((early.safe_to_vote_from(), early.too_early_below()), (None, Some(Slot(36_000))));
+    replay(&mut early, 3, 6);
+    assert_eq!(early.safe_to_vote_from(), None);
+    replay(&mut early, 400, 30_001);
+    let both = (early.safe_to_vote_from(), early.too_early_below());
+    assert_eq!(both, (Some(Slot(36_000)), Some(Slot(36_000))));
+    // A store that knew of later finality is not behind because of it.
+    let mut reloaded = view(false);
+    let event = Event::Reloaded { votes: [].into(), tip: id(5), highest: id(1_500) };
+    reloaded.observe(at(1), &event);
+    replay(&mut reloaded, 2, 1_501);
+    assert_eq!(reloaded.too_early_below(), None);
 }
 
 /// A node whose disk has failed goes on following, and delivers nothing.

@@ -103,6 +103,7 @@ fn a_lost_log_begins_anew_where_it_is_allowed_and_only_once() {
     let (mut store, _) = copy.open();
     assert_eq!(store.begin_anew_at(Slot(3)).unwrap(), Some(Slot(3)));
     assert_eq!(store.begin_anew_at(Slot(2)).unwrap(), Some(Slot(3)), "said once");
+    assert_eq!(store.begin_anew_not_before(Slot(3)).unwrap(), Some(Slot(3)), "it is not");
     // A copy of the copy knows nothing of that permission.
     let (_, second) = restore(&backup(&store, false)).unwrap();
     let deliver = |medium: &Medium| {
@@ -125,4 +126,27 @@ fn a_lost_log_begins_anew_where_it_is_allowed_and_only_once() {
     // Lost once more, the old permission does not count.
     let (_, third) = restore(&backup(&copy.open().0, false)).unwrap();
     assert!(!third.open().1.intact);
+}
+
+/// What turned out to be too early is raised, durably, and never lowered.
+#[test]
+fn a_permission_that_was_too_early_is_raised() {
+    let (_, copy) = restore(&backup(&lived().0.open().0, false)).unwrap();
+    let (mut store, restored) = copy.open();
+    assert_eq!(store.begin_anew_not_before(Slot(9)).unwrap(), None, "nothing was said");
+    assert_eq!(store.begin_anew_at(Slot(2)).unwrap(), Some(Slot(2)));
+    let next = block(2, restored.tip.unwrap(), 1, 5);
+    store.commit(&[Record::Block(next.clone()), Record::Delivered(next.id())]).unwrap();
+    assert_eq!(store.begin_anew_not_before(Slot(3)).unwrap(), Some(Slot(3)));
+    assert_eq!(store.begin_anew_not_before(Slot(1)).unwrap(), Some(Slot(3)));
+    assert_eq!(store.begin_anew_at(Slot(2)).unwrap(), Some(Slot(3)));
+    drop(store);
+    let (mut store, restored) = copy.open();
+    assert!(!restored.intact, "slot 2 is delivered, slot 3 is not");
+    let last = block(3, next.id(), 1, 5);
+    store.commit(&[Record::Block(last.clone()), Record::Delivered(last.id())]).unwrap();
+    drop(store);
+    let (mut store, restored) = copy.open();
+    assert!(restored.intact);
+    assert_eq!(store.begin_anew_not_before(Slot(9)).unwrap(), None, "it is whole");
 }
