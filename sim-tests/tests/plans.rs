@@ -372,6 +372,22 @@ fn far_apart() {
     });
 }
 
+#[test]
+fn constant_delays() {
+    in_child("constant_delays", || {
+        let run = pass_null("constant-delays", 44);
+        assert!(run.probe("judged-O46") > 300, "{}", run.probe("judged-O46"));
+    });
+}
+
+#[test]
+fn early_blocks() {
+    in_child("early_blocks", || {
+        let run = withstand("early-blocks", 43, &["early-block"]);
+        assert!(run.slots().skipped > 0);
+    });
+}
+
 /// The one plan in which two truths are legal: some seed shows them, no seed fails for it.
 #[test]
 fn over_budget() {

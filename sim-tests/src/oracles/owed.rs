@@ -54,7 +54,8 @@ impl Owed {
             }
             Fact::Event(Event::Finalized(BlockId { slot, .. }, _))
             | Fact::Event(Event::SkippedByFinality(slot)) => {
-                if self.decided.insert((node, *slot)) {
+                let is_new = self.decided.insert((node, *slot));
+                if is_new {
                     self.look(cx, node, *slot, owes);
                 }
             }
