@@ -94,6 +94,10 @@ fn tip_of(cx: &Context<'_>, node: NodeId) -> Slot {
 /// may have come back into another fault.
 fn owed(cx: &Context<'_>, node: NodeId, since_ns: u64) -> bool {
     let (from, to) = (Nanos(since_ns), Nanos(cx.at_ns));
+    // A slow disk takes its time, above all for a start.
+    if cx.scene.plan.hampered(node.0).iter().any(|(begin, end)| *begin <= to && *end > from) {
+        return false;
+    }
     cx.scene.plan.expect.liveness
         && cx.scene.budget.explain(from, Nanos(to.0 + 1)).is_empty()
         && cx.scene.budget.in_touch(from, to)(node.0)

@@ -258,6 +258,9 @@ fn over_budget(world: &Concrete, reason: &Reason, what: String) -> Defect {
 /// Syncs of one durable write: the database makes its commit, and then its commit's own record,
 /// durable (a damaged newest record must not bring back an older state unnoticed).
 const SYNCS_PER_WRITE: u64 = 2;
+/// Syncs before a starting node says its first word: the database is opened and checked, and the
+/// number of the boot is written.
+const SYNCS_PER_START: u64 = 7;
 
 /// The processing time a node may need: three durable writes, two inputs, the delivery grid and a
 /// millisecond, stretched by the worst clock.

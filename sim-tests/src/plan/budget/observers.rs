@@ -11,7 +11,7 @@
 //! | writes or syncs fail | from the fault to the first boot at or after its end |
 //! | bits flip | from the next boot on: it may refuse to start, or find its log damaged |
 
-use super::SYNCS_PER_WRITE;
+use super::{SYNCS_PER_START, SYNCS_PER_WRITE};
 use crate::plan::concrete::Concrete;
 use crate::plan::fault::{Effect, Fault};
 use crate::plan::settings::CrashMode;
@@ -65,6 +65,14 @@ fn boot(world: &Concrete, node: u16, from: Nanos) -> Option<Nanos> {
 }
 
 impl Concrete {
+    /// Whether `node` starts while `fault` is in force.
+    fn starts_during(&self, node: u16, fault: &Fault) -> bool {
+        let starts =
+            |down: &Fault| matches!(down.effect, Effect::Crash { .. } | Effect::LateStart {});
+        let hit = self.faults.iter().filter(|down| starts(down) && down.nodes.contains(&node));
+        hit.filter_map(|down| down.end).any(|start| fault.active_at(start))
+    }
+
     /// The times in which `node` does things later than the slack of the budget allows, or by a
     /// clock that the plan's drift does not cover: its processor is starved, its disk slow, its
     /// clock wrong. What it was doing when a fault ends may take as long as the fault makes it. And
@@ -73,9 +81,11 @@ impl Concrete {
     pub fn hampered(&self, node: u16) -> Vec<(Nanos, Nanos)> {
         let hit = self.faults.iter().filter(|fault| fault.nodes.binary_search(&node).is_ok());
         let times = hit.filter_map(|fault| {
+            let syncs =
+                if self.starts_during(node, fault) { SYNCS_PER_START } else { SYNCS_PER_WRITE };
             let longer = match fault.effect {
-                Effect::DiskSlow { sync } => SYNCS_PER_WRITE * sync.0,
-                Effect::DiskStall { time, .. } => SYNCS_PER_WRITE * (self.disk.sync.0 + time.0),
+                Effect::DiskSlow { sync } => syncs * sync.0,
+                Effect::DiskStall { time, .. } => syncs * (self.disk.sync.0 + time.0),
                 Effect::Starvation { turn } => turn.0,
                 Effect::ClockDrift { .. } => 0,
                 _ => return None,
