@@ -56,6 +56,8 @@ pub struct Windows {
     /// Since when each node could come back to what it missed, and how many slots that was: from its
     /// start, or from the heal.
     behind: BTreeMap<NodeId, (u64, u64)>,
+    /// Who started on a disk so slow that everybody else went on for long.
+    late: BTreeSet<NodeId>,
     healed: bool,
     /// Windows below this are over and forgotten: a node that catches up goes through them again.
     floor: Window,
@@ -81,6 +83,7 @@ impl Windows {
             old: BTreeSet::new(),
             highest: Slot(0),
             behind: BTreeMap::new(),
+            late: BTreeSet::new(),
             healed: false,
             floor: Window(0),
         }
@@ -96,12 +99,12 @@ impl Windows {
         self.uptime.take(cx, node, fact);
         if !self.healed && self.armed_ns.is_some_and(|armed| cx.at_ns >= armed) {
             self.healed = true;
-            cx.history.correct(cx.scene).for_each(|(node, _)| self.came_back(cx, node));
+            cx.history.correct(cx.scene).for_each(|(node, _)| self.came_back(cx, node, false));
         }
         let event = match fact {
             Fact::Event(event) => event,
             Fact::Started(_) | Fact::Paused(false) => {
-                self.came_back(cx, node);
+                self.came_back(cx, node, matches!(fact, Fact::Started(_)));
                 return None;
             }
             _ => return None,
@@ -140,15 +143,26 @@ impl Windows {
         None
     }
 
-    fn came_back(&mut self, cx: &Context<'_>, node: NodeId) {
+    fn came_back(&mut self, cx: &Context<'_>, node: NodeId, starts: bool) {
+        if !starts && self.late.contains(&node) {
+            return; // it has not come yet
+        }
         let tip = cx.history.of(node).out.last().map_or(0, |block| block.slot.0);
-        self.behind.insert(node, (cx.at_ns, self.highest.0.saturating_sub(tip)));
+        // Who starts on a slow disk says its first word long after.
+        let hampered = cx.scene.plan.hampered(node.0).into_iter();
+        let now = hampered.filter(|(from, to)| starts && from.0 <= cx.at_ns && cx.at_ns < to.0);
+        let late = now.map(|(_, to)| to.0).max().filter(|to| *to < u64::MAX);
+        self.behind.insert(node, (late.unwrap_or(cx.at_ns), self.highest.0.saturating_sub(tip)));
+        self.late.remove(&node);
+        self.late.extend(late.map(|_| node));
     }
 
-    /// True if the node was so far behind that it need not know yet where the head is (O49).
+    /// True if the node was so far behind, or so late, that it need not know yet where the head is
+    /// (O49).
     fn is_lost(&self, node: NodeId, at_ns: u64) -> bool {
         self.behind.get(&node).is_some_and(|(since, slots)| {
-            *slots > HELD_SLOTS && at_ns < since + self.bounds.joiner_knows()
+            (*slots > HELD_SLOTS || self.late.contains(&node))
+                && at_ns < since + self.bounds.joiner_knows()
         })
     }
 
