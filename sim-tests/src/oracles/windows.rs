@@ -149,10 +149,9 @@ impl Windows {
         }
         let tip = cx.history.of(node).out.last().map_or(0, |block| block.slot.0);
         // Who starts on a slow disk says its first word long after.
-        let hampered = cx.scene.plan.hampered(node.0).into_iter();
-        let now = hampered.filter(|(from, to)| starts && from.0 <= cx.at_ns && cx.at_ns < to.0);
-        let late = now.map(|(_, to)| to.0).max().filter(|to| *to < u64::MAX);
-        self.behind.insert(node, (late.unwrap_or(cx.at_ns), self.highest.0.saturating_sub(tip)));
+        let late = cx.scene.plan.late_start(node.0, Nanos(cx.at_ns)).filter(|_| starts);
+        self.behind
+            .insert(node, (late.map_or(cx.at_ns, |at| at.0), self.highest.0.saturating_sub(tip)));
         self.late.remove(&node);
         self.late.extend(late.map(|_| node));
     }

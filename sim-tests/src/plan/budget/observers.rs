@@ -65,6 +65,17 @@ fn boot(world: &Concrete, node: u16, from: Nanos) -> Option<Nanos> {
 }
 
 impl Concrete {
+    /// When `node` says its first word if it starts at `at` on a disk that a fault makes slow.
+    pub fn late_start(&self, node: u16, at: Nanos) -> Option<Nanos> {
+        let active = self.faults.iter().filter(|f| f.active_at(at) && f.nodes.contains(&node));
+        let sync = active.filter_map(|fault| match fault.effect {
+            Effect::DiskSlow { sync } => Some(sync.0),
+            Effect::DiskStall { time, .. } => Some(self.disk.sync.0 + time.0),
+            _ => None,
+        });
+        sync.max().map(|sync| Nanos(at.0 + SYNCS_PER_START * sync))
+    }
+
     /// Whether `node` starts while `fault` is in force.
     fn starts_during(&self, node: u16, fault: &Fault) -> bool {
         let starts =
